@@ -1,0 +1,269 @@
+"""The inference thread: it owns every signer and steps them all at one steady pace.
+
+Enters: signers with their sinks, captions, interruptions and other commands, from any thread. Leaves: each
+signer's `MotionFrame` to its sink, on the inference thread, once a tick. Does not know pictures or networks.
+
+Policies. Pace: ticks lie on start + n / fps of a monotonic clock, so nothing drifts; a tick that comes more
+than one period late is not made up for: the missed ticks are skipped and counted, signing goes on from
+where it was. Commands: a bounded mailbox emptied at each tick; when full, `call` refuses (SchedulerBusy).
+Sinks: called in order, and waited for; one that must not hold up the others has to drop (latest wins) by
+itself. A signer that fails is counted, logged and reset; the others never notice.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from engine.clock import NS_PER_S, Clock, MonotonicClock, frame_pts_ns
+from engine.signals import Caption, MotionFrame
+from engine.signer import Said, Signer
+from engine.warming import TextLine, Warmers
+
+log = logging.getLogger(__name__)
+
+Sink = Callable[[MotionFrame], None]
+T = TypeVar("T")
+
+
+class SchedulerBusy(RuntimeError):
+    """The mailbox is full, or the scheduler is closed; try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    """mailbox: commands that may wait for a tick. max_signers: signers on this thread. warmers: threads that
+    understand text and load clips. captions: captions of one signer that may wait to be understood."""
+
+    mailbox: int = 1024
+    max_signers: int = 64
+    warmers: int = 1
+    captions: int = 256
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            if getattr(self, name) < 1:
+                raise ValueError(f"SchedulerConfig.{name}: got {getattr(self, name)}, expected at least 1")
+
+
+@dataclass(slots=True)
+class _Member:
+    signer: Signer
+    sink: Sink
+    text: TextLine
+    failures: int = 0
+    sink_failures: int = 0
+
+
+class Scheduler:
+    """See the module. `open` starts the thread; without it, whoever calls `tick` is the inference thread."""
+
+    def __init__(
+        self, fps: float = 25.0, *, clock: Clock | None = None, config: SchedulerConfig = SchedulerConfig()
+    ) -> None:
+        if not 1 <= fps <= 120:
+            raise ValueError(f"scheduler: got {fps} frames a second, expected 1 to 120 (25 is usual)")
+        self.fps, self._clock, self._config = float(fps), clock or MonotonicClock(), config
+        self._mailbox: queue.Queue[Callable[[], None]] = queue.Queue(config.mailbox)
+        self._members: dict[str, _Member] = {}
+        self._warmers = Warmers(config.warmers)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._took_ns: deque[int] = deque(maxlen=1024)
+        self._start_ns = 0
+        self.ticks = self.late_ticks = self.skipped_ticks = 0
+
+    # -- life ----------------------------------------------------------------------------------
+
+    def open(self) -> Scheduler:
+        """Start the inference thread."""
+        if self._thread is not None or self._stop.is_set():
+            raise RuntimeError("scheduler: already opened; make a new one")
+        self._start_ns = self._clock.now_ns()
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stop and join the thread; commands that still wait are cancelled. Safe to call twice."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        for member in self._members.values():
+            member.text.drop()
+        self._warmers.close()
+        self._drain()
+
+    def __enter__(self) -> Scheduler:
+        return self.open() if self._thread is None else self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- commands, from any thread ---------------------------------------------------------------
+
+    def call(self, action: Callable[[], T]) -> Future[T]:
+        """Carry `action` out on the inference thread, before the next tick. Raises SchedulerBusy."""
+        done: Future[T] = Future()
+
+        def carry_out() -> None:
+            if self._stop.is_set():
+                done.cancel()
+            elif done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(action())
+                except BaseException as error:  # whatever it is belongs to the caller
+                    done.set_exception(error)
+
+        if self._stop.is_set():
+            raise SchedulerBusy("scheduler: it is closed; make a new one")
+        try:
+            self._mailbox.put_nowait(carry_out)
+        except queue.Full:
+            raise SchedulerBusy(
+                f"scheduler: {self._config.mailbox} commands wait already; the thread is overloaded, "
+                "try again later or use fewer signers"
+            ) from None
+        return done
+
+    def add(self, name: str, signer: Signer, sink: Sink) -> None:
+        """Step `signer` from the next tick on and give its frames to `sink`. Not from the inference thread.
+
+        Raises ValueError for a name in use or another frame rate, SchedulerBusy beyond `max_signers`.
+        """
+        if signer.fps != self.fps:
+            raise ValueError(f"scheduler: signer {name} has {signer.fps} fps, expected {self.fps}")
+        self._wait(self.call(lambda: self._add(name, signer, sink)))
+
+    def remove(self, name: str) -> None:
+        """Stop stepping a signer; when this returns its sink is not called again. Unknown names are fine."""
+        member = self._wait(self.call(lambda: self._members.pop(name, None)))
+        if member is not None:
+            member.text.drop()
+
+    def say(self, name: str, caption: Caption) -> Future[Said]:
+        """Sign a caption: understood and warmed off the tick, in order, appended as its clips become ready.
+
+        The future holds what `Signer.say` would return or raise (BacklogFull, ValueError), as soon as the
+        text is understood. Raises KeyError for an unknown signer, BacklogFull when too many captions wait.
+        """
+        return self._text(name).say(caption)
+
+    def flush(self, name: str) -> Future[Said]:
+        """End of text, in order with what was said."""
+        return self._text(name).flush()
+
+    def interrupt(self, name: str) -> Future[None]:
+        """Stop now; also what was said and is not yet understood or warmed."""
+        text = self._text(name)
+        text.forget()
+        return self.call(text.signer.halt)
+
+    def stats(self) -> dict[str, object]:
+        """Counts since the start, and how long recent ticks took."""
+        took = np.array(self._took_ns, dtype=np.float64) / 1e6 if self._took_ns else np.zeros(1)
+        members = dict(self._members)
+        return {
+            "signers": len(members),
+            "ticks": self.ticks,
+            "late_ticks": self.late_ticks,
+            "skipped_ticks": self.skipped_ticks,
+            "commands_waiting": self._mailbox.qsize(),
+            "tick_ms_p50": round(float(np.percentile(took, 50)), 3),
+            "tick_ms_p99": round(float(np.percentile(took, 99)), 3),
+            "signer_failures": sum(m.failures for m in members.values()),
+            "sink_failures": sum(m.sink_failures for m in members.values()),
+        }
+
+    # -- the inference thread ----------------------------------------------------------------------
+
+    def tick(self, pts_ns: int) -> None:
+        """Carry out waiting commands, then step every signer once."""
+        began_ns = time.perf_counter_ns()
+        self._drain()
+        for name, member in list(self._members.items()):
+            self._step(name, member, pts_ns)
+        self._took_ns.append(time.perf_counter_ns() - began_ns)
+        self.ticks += 1
+
+    def run(self, ticks: int) -> None:
+        """`ticks` ticks at pace on the calling thread, from now (tests and offline use, with a manual
+        clock).
+        """
+        self._start_ns = self._clock.now_ns()
+        number = 0
+        while number < ticks:
+            number = self._pace(number) + 1
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stop.is_set():
+            number = self._pace(number) + 1
+
+    def _pace(self, number: int) -> int:
+        """Wait for tick `number` and do it, or, when that is too late, the one that is due; returns which."""
+        self._clock.sleep_until(frame_pts_ns(self._start_ns, number, self.fps))
+        period_ns = NS_PER_S / self.fps
+        late_ns = self._clock.now_ns() - frame_pts_ns(self._start_ns, number, self.fps)
+        missed = int(late_ns // period_ns)
+        self.late_ticks += late_ns > period_ns / 4
+        self.skipped_ticks += missed
+        number += missed
+        self.tick(frame_pts_ns(self._start_ns, number, self.fps))
+        return number
+
+    def _step(self, name: str, member: _Member, pts_ns: int) -> None:
+        try:
+            frame = member.signer.step(pts_ns)
+        except Exception:
+            member.failures += 1
+            if member.failures in (1, 10, 100) or member.failures % 1000 == 0:
+                log.exception("signer %s failed (%d times so far) and is reset", name, member.failures)
+            member.text.forget()
+            member.signer.recover()
+            return
+        try:
+            member.sink(frame)
+        except Exception:
+            member.sink_failures += 1
+            if member.sink_failures in (1, 10, 100) or member.sink_failures % 1000 == 0:
+                log.exception("the sink of signer %s failed (%d times)", name, member.sink_failures)
+
+    def _drain(self) -> None:
+        for _ in range(self._mailbox.qsize()):
+            try:
+                self._mailbox.get_nowait()()
+            except queue.Empty:
+                return
+
+    def _add(self, name: str, signer: Signer, sink: Sink) -> None:
+        if name in self._members:
+            raise ValueError(f"scheduler: there is a signer {name} already; remove it first")
+        if len(self._members) >= self._config.max_signers:
+            raise SchedulerBusy(
+                f"scheduler: {len(self._members)} signers, no more fit; remove one or raise max_signers"
+            )
+        text = TextLine(signer, self._warmers, self.call, self._config.captions)
+        self._members[name] = _Member(signer, sink, text)
+
+    def _text(self, name: str) -> TextLine:
+        member = self._members.get(name)
+        if member is None:
+            raise KeyError(f"scheduler: no signer {name}; it was removed or never added")
+        return member.text
+
+    def _wait(self, done: Future[T]) -> T:
+        if self._thread is None:
+            self._drain()
+        elif threading.current_thread() is self._thread:
+            raise RuntimeError("scheduler: add and remove wait for the inference thread; call them elsewhere")
+        return done.result()

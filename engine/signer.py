@@ -1,0 +1,313 @@
+"""One signer: text in, motion frames out; a state machine with no I/O, no threads and no clock.
+
+Enters: `Caption`s (also piecewise), settings, interruptions. Leaves: a `MotionFrame` for every step. Does
+not know who calls it when.
+
+`say` = `understand` (text to numbered glosses; touches only what belongs to text) + `perform` (glosses to the
+choreography). A scheduler may understand on another thread than it steps on; everybody else calls `say`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from engine.choreography import LexiconChoreography
+from engine.choreography.base import AnyChoreography
+from engine.choreography.state import checked_rate
+from engine.choreography.store import MotionSource
+from engine.signals import Caption, Gloss, MotionFrame
+
+_GLOSS_S = 0.4
+
+
+class Understood(Protocol):
+    """What a glosser makes of a piece of text."""
+
+    @property
+    def glosses(self) -> Sequence[Gloss]: ...
+
+    @property
+    def unspellable(self) -> Sequence[Any]: ...
+
+    @property
+    def omitted(self) -> Sequence[Any]: ...
+
+
+class GlosserLike(Protocol):
+    """What is needed of `engine.glossing`. `open` raises ValueError for a language it does not know."""
+
+    def open(self, language: str) -> Any: ...
+
+    def push(self, text: str, state: Any, final: bool) -> Understood: ...
+
+
+class BacklogFull(RuntimeError):
+    """More text than can be signed soon. retry_after_s: when to try again."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TextTooLong(ValueError):
+    """One text that becomes more signs than are ever taken at once; waiting does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignerConfig:
+    """max_pending: glosses that may wait before `say` refuses (2000 letters are about ten minutes).
+    max_text_chars: longest text of one `say`. max_glosses: most signs of one `say` (numbers grow when they
+    are spelled out). remembered: glosses that `Signer.gloss` still knows."""
+
+    max_pending: int = 2000
+    max_text_chars: int = 4000
+    max_glosses: int = 4000
+    remembered: int = 8192
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            if getattr(self, name) < 1:
+                raise ValueError(f"SignerConfig.{name}: got {getattr(self, name)}, expected at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What became of a caption. glosses: with the running index that `MotionFrame.gloss` will carry.
+    unspellable: what has neither sign nor letters; omitted: what the glosser left out on purpose."""
+
+    glosses: tuple[tuple[int, Gloss], ...] = ()
+    unspellable: tuple[Any, ...] = ()
+    omitted: tuple[Any, ...] = ()
+
+    def __add__(self, other: Said) -> Said:
+        return Said(
+            self.glosses + other.glosses, self.unspellable + other.unspellable, self.omitted + other.omitted
+        )
+
+
+@dataclass(slots=True)
+class _Open:
+    """A caption whose text may go on."""
+
+    seq: int
+    language: str
+    state: Any
+
+
+@dataclass(slots=True)
+class _Text:
+    """Everything that belongs to understanding text; replaced as a whole by `reset`."""
+
+    caption: _Open | None = None
+    next_index: int = 0
+    forgotten: int = 0
+    glosses: OrderedDict[int, Gloss] = field(default_factory=OrderedDict)
+
+
+class Signer:
+    """See the module. Not thread-safe, but for `understand` beside `step`, and for reading `pending`."""
+
+    def __init__(
+        self,
+        lexicon: MotionSource,
+        glosser: GlosserLike,
+        *,
+        language: str,
+        fps: float = 25.0,
+        rate: float = 1.0,
+        left_handed: bool = False,
+        seed: int = 0,
+        choreography: AnyChoreography | None = None,
+        config: SignerConfig = SignerConfig(),
+    ) -> None:
+        """language: of captions made without one (`Signer.language` may be set). choreography: shared
+        between signers of one thread, or another kind; by default its own, from `lexicon`.
+        """
+        self.language = language
+        self._glosser, self._config, self._seed = glosser, config, seed
+        self.choreography: AnyChoreography = choreography or LexiconChoreography(lexicon, fps=fps)
+        self._state = self.choreography.open(seed=seed, rate=checked_rate(rate), left_handed=left_handed)
+        self._text = _Text()
+        self._handed = 0
+
+    # -- settings --------
+
+    @property
+    def fps(self) -> float:
+        return self.choreography.fps
+
+    @property
+    def rate(self) -> float:
+        """0.5..2; a change is complete within 200 ms."""
+        return float(self._state.rate)
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self._state.rate = checked_rate(rate)
+
+    @property
+    def left_handed(self) -> bool:
+        """Taken up with the next sign, or at once while at rest; either way smoothly."""
+        return bool(self._state.left_handed)
+
+    @left_handed.setter
+    def left_handed(self, left_handed: bool) -> None:
+        self._state.left_handed = bool(left_handed)
+
+    # -- what is going on --------
+
+    @property
+    def pending(self) -> int:
+        """Glosses understood and not yet signed."""
+        return self._state.pending + self._waiting
+
+    @property
+    def resting(self) -> bool:
+        """Nothing to sign, and the hands lie still."""
+        return self._state.resting and not self._waiting
+
+    @property
+    def backlog_ms(self) -> float:
+        """About how long the pending glosses take."""
+        return self.choreography.backlog_ms(self._state) + 1000 * _GLOSS_S * self._waiting / self.rate
+
+    def gloss(self, index: int) -> Gloss | None:
+        """The gloss behind `MotionFrame.gloss`; None for -1 and for those long gone."""
+        return self._text.glosses.get(index)
+
+    @property
+    def skipped(self) -> tuple[tuple[int, str], ...]:
+        """Glosses that could not be performed, and why; the latest 64."""
+        return tuple(self._state.skipped)
+
+    # -- text --------
+
+    def say(self, caption: Caption) -> Said:
+        """Sign a caption, or a piece of one.
+
+        A caption with `final=False` goes on with the next one of the same seq; its last word is signed when
+        it is certain. Another seq or language ends the one before. Raises BacklogFull when too much is
+        waiting, TextTooLong for a text of too many signs, ValueError for a language the glosser does not
+        know; then nothing is signed.
+        """
+        said = self.understand(caption)
+        self.perform(said.glosses)
+        return said
+
+    def flush(self) -> Said:
+        """End of text: sign the last word of a piecewise caption."""
+        said = self.finish()
+        self.perform(said.glosses)
+        return said
+
+    def understand(self, caption: Caption) -> Said:
+        """The text half of `say`. What it returns must be given to `perform` or to `withdraw`, once, in
+        order.
+        """
+        self._admit(len(caption.text))
+        language = caption.language or self.language
+        said = Said()
+        state = self._text.caption
+        if state is None or (state.seq, state.language) != (caption.seq, language):
+            opened = _Open(caption.seq, language, self._glosser.open(language))
+            said = self.finish()
+            self._text.caption = opened
+        said = said + self._push(caption.text, caption.final)
+        if caption.final:
+            self._text.caption = None
+        return said
+
+    def finish(self) -> Said:
+        """The text half of `flush`."""
+        said = self._push("", True) if self._text.caption is not None else Said()
+        self._text.caption = None
+        return said
+
+    def perform(self, glosses: Sequence[tuple[int, Gloss]]) -> None:
+        """The motion half: sign what was understood."""
+        if glosses:
+            self._handed = glosses[-1][0] + 1
+            self.choreography.append(glosses, self._state)
+
+    def skip(self, index: int, reason: str) -> None:
+        """Instead of `perform`: this gloss cannot be performed, and `skipped` says why."""
+        self._handed = index + 1
+        self._state.skipped.append((index, reason))
+
+    # -- motion --------
+
+    def step(self, pts_ns: int) -> MotionFrame:
+        """The next frame; always one, idle life when there is nothing to say."""
+        frame: MotionFrame = self.choreography.step(self._state, pts_ns)
+        return frame
+
+    def interrupt(self) -> None:
+        """Stop now: drop what is pending, also a half-heard caption; the next frame is on the way to rest."""
+        self.forget()
+        self.halt()
+
+    def forget(self) -> None:
+        """The text half of `interrupt`: what was understood and not performed is given up."""
+        self._text.caption = None
+        self._text.forgotten = self._text.next_index
+
+    def halt(self) -> None:
+        """The motion half of `interrupt`."""
+        self._handed = self._text.next_index
+        self.choreography.interrupt(self._state)
+
+    def recover(self) -> None:
+        """After a failed `step`: motion as new, at rest; numbering and captions go on."""
+        self._handed = self._text.next_index
+        self._state = self.choreography.open(seed=self._seed, rate=self.rate, left_handed=self.left_handed)
+
+    def reset(self) -> None:
+        """As new, with the same settings and seed: at rest, numbering from 0."""
+        self._state = self.choreography.open(seed=self._seed, rate=self.rate, left_handed=self.left_handed)
+        self._text = _Text()
+        self._handed = 0
+
+    @property
+    def _waiting(self) -> int:
+        """Glosses understood and not yet performed: indices rise, so two marks suffice."""
+        return max(0, self._text.next_index - max(self._handed, self._text.forgotten))
+
+    # -- inside --------
+
+    def _admit(self, characters: int) -> None:
+        backlog_s = self.backlog_ms / 1000
+        if characters > self._config.max_text_chars:
+            raise BacklogFull(
+                f"say: got {characters} characters, expected at most {self._config.max_text_chars} at once; "
+                "send the text in pieces, as it is signed",
+                max(1.0, backlog_s),
+            )
+        if self.pending and self.pending + characters > self._config.max_pending:
+            raise BacklogFull(
+                f"say: {self.pending} signs wait (about {backlog_s:.0f} s) and {characters} more would "
+                f"pass the limit of {self._config.max_pending}; send them later, or interrupt",
+                max(1.0, min(backlog_s, _GLOSS_S * characters)),
+            )
+
+    def _push(self, text: str, final: bool) -> Said:
+        caption = self._text.caption
+        assert caption is not None
+        understood = self._glosser.push(text, caption.state, final)
+        if len(understood.glosses) > self._config.max_glosses:
+            self._text.caption = None
+            raise TextTooLong(
+                f"say: {len(text)} characters become {len(understood.glosses)} signs, at most "
+                f"{self._config.max_glosses} are signed at once"
+            )
+        numbered = []
+        for index, gloss in enumerate(understood.glosses, self._text.next_index):
+            gloss = replace(gloss, caption_seq=caption.seq)
+            numbered.append((index, gloss))
+            self._text.glosses[index] = gloss
+        self._text.next_index += len(numbered)
+        while len(self._text.glosses) > self._config.remembered:
+            self._text.glosses.popitem(last=False)
+        return Said(tuple(numbered), tuple(understood.unspellable), tuple(understood.omitted))

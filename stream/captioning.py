@@ -1,0 +1,72 @@
+"""The captions of one signer: the feeds it was started with, and the one that requests fill.
+
+Enters: sources, and settings. Leaves: feeds on their way to the channel (`CaptionLine`), a record of
+changes, figures and trouble. Does not know formats, HTTP or how signing is done. Closes every feed it opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+
+from stream import events
+from stream.caption_line import POSTED, CaptionLine
+from stream.captions import Condition, Feed, Limits, Reviser, ReviserConfig, open_captions
+from stream.captions.timed_text import NS_PER_MS
+from stream.channel import Channel
+from stream.config import Config
+from stream.errors import Refusal
+
+REMEMBERED_CHANGES = 200
+
+
+class Captioning:
+    """See the module. Lives on the event loop. spoken: the spoken language of its signer, BCP 47."""
+
+    def __init__(self, channel: Channel, config: Config, spoken: str) -> None:
+        self.changes: deque[events.Message] = deque(maxlen=REMEMBERED_CHANGES)
+        self._channel = channel
+        self._config = config
+        self._spoken = spoken
+        self._limits = Limits(text_chars=config.max_text_chars)
+        self._lines: dict[str, CaptionLine] = {}
+        self._closed = False
+
+    def open(self, source: str) -> None:
+        """Sign what this input says (see `open_captions`). Raises CaptionError for a name without meaning."""
+        condition = Condition()
+        feed = open_captions(source, language=self._spoken, limits=self._limits, condition=condition)
+        self._start(source, feed, condition)
+
+    def posted(self) -> Feed:
+        """The feed that requests fill; made when first asked for. Refusal 404 once the signer is gone."""
+        line = self._lines.get(POSTED)
+        if self._closed:
+            raise Refusal(404, "this signer went off air", "GET /signers lists those on air")
+        if line is None or line.feed.closed:
+            limits = replace(self._limits, message_bytes=self._config.max_body_bytes)
+            line = self._start(POSTED, Feed(limits), Condition())
+        return line.feed
+
+    def trouble(self) -> list[str]:
+        """What is wrong just now, in words; empty when all is well."""
+        name = self._channel.settings.name
+        found = [(line.name, line.trouble) for line in self._lines.values()]
+        return [f"{name}: captions from {feed}: {trouble}" for feed, trouble in found if trouble]
+
+    def stats(self) -> list[events.Message]:
+        """Figures of each feed for GET /stats."""
+        return [line.stats() for line in self._lines.values()]
+
+    async def close(self) -> None:
+        """No more is read or taken, and every task ends."""
+        self._closed = True
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
+
+    def _start(self, source: str, feed: Feed, condition: Condition) -> CaptionLine:
+        settings, most = self._config.captions, self._config.max_backlog_glosses
+        config = ReviserConfig(agreement=settings.agreement, hold_ns=settings.hold_ms * NS_PER_MS)
+        line = CaptionLine(source, feed, condition, Reviser(config), self._channel, most, self.changes)
+        self._lines[source] = line
+        return line

@@ -1,0 +1,56 @@
+"""The real cast: recordings from the lexicons, the avatars of the renderer.
+
+Enters: a `Config`. Leaves: a `Cast`. Does not know threads or viewers. Lexicons are opened here, once, and
+end with `Cast.close`; clips are prepared once for all signers.
+"""
+
+from __future__ import annotations
+
+from engine.choreography import LexiconChoreography
+from engine.lexicon import Lexicon
+from engine.lexicon.languages import language_info
+from engine.scheduler import Scheduler
+from engine.signer import Signer
+from renderer.avatar import SIGNERS, AvatarConfig, AvatarRenderer
+from renderer.base import Renderer
+from stream.config import Config, SignerSettings
+from stream.glossers import choose_glosser
+from stream.performer import Cast
+
+
+def default_cast(config: Config) -> Cast:
+    """Open the lexicons and say what exists. Raises ValueError or OSError for a lexicon it cannot open."""
+    lexicon = Lexicon.stack([*(Lexicon.open(path) for path in config.lexicons), Lexicon.default()])
+    glosser = choose_glosser(config.glosser, config.glosser_model, lexicon)
+    choreography = LexiconChoreography(lexicon, fps=config.fps)
+
+    def signer(settings: SignerSettings) -> Signer:
+        return Signer(
+            lexicon,
+            glosser,
+            language=settings.language,
+            fps=config.fps,
+            rate=settings.rate,
+            left_handed=settings.left_handed,
+            choreography=choreography,
+        )
+
+    def renderer(settings: SignerSettings) -> Renderer:
+        return AvatarRenderer(
+            AvatarConfig(
+                signer=settings.avatar,
+                width=config.width,
+                height=config.height,
+                background=settings.background,
+            )
+        )
+
+    return Cast(
+        languages={code: language_info(code) for code in lexicon.languages()},
+        avatars={name: info.description for name, info in SIGNERS.items()},
+        scheduler=lambda: Scheduler(config.fps).open(),
+        signer=signer,
+        renderer=renderer,
+        warm=lambda language: lexicon.warm(lexicon.alphabet(language).values()),
+        close=lexicon.close,
+    )

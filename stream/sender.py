@@ -1,0 +1,204 @@
+"""The sender of one peer: takes frames from its queue, sends them, and answers the receiver's feedback.
+
+Enters: `EncodedFrame`s and RTCP. Leaves: RTP and RTCP on aiortc's transport. Does not know encoders, signers,
+other peers, or what a packet looks like (rtp). It stands where aiortc's `RTCRtpSender` would (same methods,
+as far as `RTCPeerConnection` calls them): that one encodes, packs and numbers everything once per peer.
+Sender reports pair RTP time with the moment the picture was presented.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiortc.codecs import is_rtx
+from aiortc.mediastreams import MediaStreamTrack
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcrtpparameters import RTCRtpSendParameters
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_FIR,
+    RTCP_PSFB_PLI,
+    RTCP_RTPFB_NACK,
+    AnyRtcpPacket,
+    RtcpByePacket,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSdesPacket,
+    RtcpSenderInfo,
+    RtcpSourceInfo,
+    RtcpSrPacket,
+    unpack_remb_fci,
+)
+from aiortc.stats import RTCStatsReport
+from aiortc.utils import random32
+
+from stream.encoder import ntp_time
+from stream.frame_queue import FrameQueue
+from stream.rtc import RtpSink
+from stream.rtp import HISTORY_PACKETS, Numbers, RtpWriter
+
+MAX_UNSENT_BYTES = 256 * 1024
+
+
+@dataclass
+class SenderStats:
+    """What this peer was sent and what it reported. loss in 0..1; rtt_ms and remb_bps None until reported."""
+
+    frames: int = 0
+    keyframe_requests: int = 0
+    retransmitted: int = 0
+    loss: float = 0.0
+    rtt_ms: float | None = None
+    remb_bps: int | None = None
+
+
+class FrameSender:
+    """See the module. `on_keyframe` is called for PLI and FIR, `on_ready` at the start with the codec."""
+
+    kind = "video"
+    track: MediaStreamTrack | None = None
+
+    def __init__(
+        self,
+        queue: FrameQueue,
+        rtp_origin: int,
+        on_keyframe: Callable[[], None],
+        on_ready: Callable[[str], None],
+    ) -> None:
+        self.stats = SenderStats()
+        self._queue = queue
+        self._origin = rtp_origin
+        self._on_keyframe = on_keyframe
+        self._on_ready = on_ready
+        self._ssrc = random32()
+        self._rtx_ssrc = random32()
+        self._stream_id = ""
+        self._track_id = "video"
+        self._enabled = True
+        self._tasks: list[asyncio.Task[None]] = []
+        self._cname = ""
+        self._last_pts_ns: int | None = None
+        self._report_sent: tuple[int, float] = (0, 0.0)
+
+    # -- what RTCPeerConnection calls
+
+    def adopt(self, transport: RTCDtlsTransport, stream_id: str) -> None:
+        """Take the place of aiortc's own sender."""
+        self._transport = transport
+        self._stream_id = stream_id
+
+    @property
+    def transport(self) -> RTCDtlsTransport:
+        return self._transport
+
+    def setTransport(self, transport: RTCDtlsTransport) -> None:
+        self._transport = transport
+
+    async def getStats(self) -> RTCStatsReport:
+        report = RTCStatsReport()
+        report.update(self._transport._get_stats())
+        return report
+
+    async def send(self, parameters: RTCRtpSendParameters) -> None:
+        """The connection is up: learn the negotiated numbers and begin."""
+        if self._tasks:
+            return
+        codec = parameters.codecs[0]
+        assert codec.payloadType is not None, "negotiated codecs are numbered"
+        rtx = [c for c in parameters.codecs if is_rtx(c) and c.parameters.get("apt") == codec.payloadType]
+        numbers = Numbers(
+            payload_type=codec.payloadType,
+            rtx_payload_type=rtx[0].payloadType if rtx else None,
+            mid=parameters.muxId,
+            extensions={extension.uri: extension.id for extension in parameters.headerExtensions},
+        )
+        writer = RtpWriter(numbers, self._ssrc, self._rtx_ssrc, self._origin)
+        self._writer, self._sink = writer, RtpSink(self._transport)
+        self._cname = parameters.rtcp.cname or ""
+        self._transport._register_rtp_sender(self, parameters)
+        self._on_ready(codec.name)
+        self._tasks = [asyncio.create_task(self._run_rtp()), asyncio.create_task(self._run_rtcp())]
+
+    async def stop(self) -> None:
+        """End both tasks and say goodbye."""
+        if not self._tasks:
+            return
+        self._transport._unregister_rtp_sender(self)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._send_rtcp([RtcpByePacket(sources=[self._ssrc])])
+
+    async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            for report in packet.reports:
+                if report.ssrc == self._ssrc:
+                    self.stats.loss = report.fraction_lost / 256
+                    middle, sent_s = self._report_sent
+                    if report.lsr and report.lsr == middle:
+                        self.stats.rtt_ms = (time.monotonic() - sent_s - report.dlsr / 65536) * 1e3
+        elif isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK:
+            self._retransmit(packet.lost[:HISTORY_PACKETS])
+        elif isinstance(packet, RtcpPsfbPacket):
+            if packet.fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
+                self.stats.keyframe_requests += 1
+                self._on_keyframe()
+            elif packet.fmt == RTCP_PSFB_APP:
+                try:
+                    bit_rate, ssrcs = unpack_remb_fci(packet.fci)
+                except (ValueError, struct.error):
+                    return
+                if self._ssrc in ssrcs:
+                    self.stats.remb_bps = bit_rate
+
+    # -- sending
+
+    async def _run_rtp(self) -> None:
+        try:
+            while True:
+                frame = await self._queue.get()
+                # A relay over TCP may stall: wait, and let the queue overflow, which is counted.
+                while self._sink.unsent_bytes() > MAX_UNSENT_BYTES:  # noqa: ASYNC110 - sockets tell no other way
+                    await asyncio.sleep(0.02)
+                for packet in self._writer.packets(frame):
+                    self._sink.send(packet)
+                self._last_pts_ns = frame.shot.pts_ns
+                self.stats.frames += 1
+        except ConnectionError:
+            pass  # the connection closes; its owner sees that by itself
+
+    def _retransmit(self, lost: list[int]) -> None:
+        with contextlib.suppress(ConnectionError):
+            for number in lost:
+                packet = self._writer.again(number)
+                if packet is not None:
+                    self.stats.retransmitted += 1
+                    self._sink.send(packet)
+
+    async def _run_rtcp(self) -> None:
+        while True:
+            await asyncio.sleep(0.5 + random.random())  # RFC 3550 6.2: spread, so that peers do not keep step
+            if self._last_pts_ns is None:
+                continue
+            ntp = ntp_time(self._last_pts_ns)
+            self._report_sent = ((ntp >> 16) & 0xFFFFFFFF, time.monotonic())
+            info = RtcpSenderInfo(
+                ntp_timestamp=ntp,
+                rtp_timestamp=self._writer.timestamp(self._last_pts_ns),
+                packet_count=self._writer.packets_sent & 0xFFFFFFFF,
+                octet_count=self._writer.octets_sent & 0xFFFFFFFF,
+            )
+            source = RtcpSourceInfo(ssrc=self._ssrc, items=[(1, self._cname.encode())])
+            await self._send_rtcp([RtcpSrPacket(ssrc=self._ssrc, sender_info=info), RtcpSdesPacket([source])])
+
+    async def _send_rtcp(self, packets: list[AnyRtcpPacket]) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._transport._send_rtp(b"".join(map(bytes, packets)))

@@ -1,0 +1,207 @@
+"""The server: startup, serve, shutdown, readable from top to bottom. The composition root.
+
+Enters: a `Config`. Leaves: HTTP and WebRTC on its port until SIGINT or SIGTERM. Does not know how signing,
+drawing or encoding is done; it puts together those who do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from stream import routes, rtc, signaling
+from stream.captions import CaptionError
+from stream.config import Config, SignerSettings
+from stream.errors import Refusal, StartupError, explain_errors
+from stream.origins import guard_origins
+from stream.performer import Cast
+from stream.stage import STAGE, Stage
+
+__all__ = ["Config", "Server", "SignerSettings", "StartupError", "run", "serve"]
+
+log = logging.getLogger(__name__)
+
+WEB = Path(__file__).parent / "web"
+
+
+class Server:
+    """One running server. `start`, then `close`; `address` says where it listens."""
+
+    def __init__(self, config: Config, cast: Cast) -> None:
+        self.config = config
+        self.stage = Stage(config, cast)
+        self.address = ""
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Put the configured signers on air, then open the port. Raises StartupError, saying what to do."""
+        rtc.use_loopback(self.config.uses_loopback)
+        app = web.Application(
+            # Twice: refusals too must carry the headers without which another origin's page cannot read them.
+            middlewares=[explain_errors, guard_origins(self.config.allow_origin), explain_errors],
+            client_max_size=self.config.max_body_bytes,
+        )
+        app[STAGE] = self.stage
+        app.add_routes(routes.ROUTES)
+        app.add_routes(signaling.ROUTES)
+        app.add_routes(page_routes())
+        runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.config.grace_s)
+        try:
+            await runner.setup()
+            listener = self._bind()  # at once, so that a port in use is told before anything slow
+            await self._put_on_air()
+            await self._listen(runner, listener)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> int:
+        """End every session within the grace, then threads and port. Returns how many were cut."""
+        cut = await self.stage.close(self.config.grace_s)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if cut:
+            log.warning(
+                "%d connections did not end within %.0f s and were cancelled", cut, self.config.grace_s
+            )
+        return cut
+
+    def _bind(self) -> socket.socket:
+        host, port = self.config.host, self.config.port
+        try:
+            family, _, _, _, address = sorted(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            return listener
+        except OSError as error:
+            raise self._cannot_listen(error) from error
+
+    async def _listen(self, runner: web.AppRunner, listener: socket.socket) -> None:
+        try:
+            await web.SockSite(runner, listener).start()
+        except OSError as error:
+            raise self._cannot_listen(error) from error
+        host, port = listener.getsockname()[:2]
+        shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1", "::1") else host
+        self.address = f"http://{shown}:{port}/"
+
+    def _cannot_listen(self, error: OSError) -> StartupError:
+        host, port = self.config.host, self.config.port
+        if error.errno == errno.EADDRINUSE:
+            return StartupError(
+                f"port {port} on {host} is in use; stop what listens there, or choose another with --port"
+            )
+        if error.errno == errno.EACCES:
+            return StartupError(f"port {port} needs privileges; choose one above 1023 with --port")
+        return StartupError(f"cannot listen on {host}:{port} ({error}); check --host and --port")
+
+    async def _put_on_air(self) -> None:
+        for settings in self.config.signers:
+            try:
+                await self.stage.create(settings)
+            except Refusal as refusal:
+                raise StartupError(f"signer {settings.name}: {refusal.error}; {refusal.remedy}") from refusal
+        for name, source in self.config.captions.feeds:
+            try:
+                self.stage.captions_of(name).open(source)
+            except CaptionError as error:
+                raise StartupError(f"--captions {name}={source}: {error}") from error
+
+
+def page_routes() -> list[web.RouteDef]:
+    """One route for each file of the page that exists at start: nothing else of the disk can be asked for."""
+
+    def serve(path: Path) -> Callable[[web.Request], object]:
+        async def send(_request: web.Request) -> web.FileResponse:
+            return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
+
+        return send
+
+    found: list[web.RouteDef] = []
+    for path in sorted(WEB.rglob("*")):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            where = path.relative_to(WEB).as_posix()
+            found.append(web.get(f"/{where}", serve(path)))  # type: ignore[arg-type]
+            if where == "index.html":
+                found.append(web.get("/", serve(path)))  # type: ignore[arg-type]
+    return found
+
+
+def announce(address: str) -> None:
+    """Tell a person, in one line whose first `http...` is the address, for programs that read it too."""
+    print(f"Handstream is on air: open {address} in a browser. Ctrl-C ends it.", flush=True)
+
+
+async def run(
+    config: Config,
+    cast: Cast | None = None,
+    ready: Callable[[str], None] = announce,
+) -> None:
+    """Serve until SIGINT or SIGTERM; a second one ends at once. Raises StartupError.
+
+    `ready` gets the address once viewers can come.
+    """
+    own: Cast | None = None
+    if cast is None:
+        from stream.cast import default_cast  # the heavy half: torch, lexicons, GL
+
+        cast = own = await asyncio.to_thread(default_cast, config)
+    server = Server(config, cast)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    asked_s = 0.0
+
+    def asked_to_end() -> None:
+        nonlocal asked_s
+        if stop.is_set() and loop.time() - asked_s > 0.5:  # sooner it is one wish, passed on twice
+            os._exit(130)  # whatever hangs (a driver, a peer) is left to the system
+        asked_s = asked_s if stop.is_set() else loop.time()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked_to_end)
+    try:
+        await server.start()
+        try:
+            ready(server.address)
+            await stop.wait()
+        finally:
+            await server.close()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        if own is not None:
+            await asyncio.to_thread(own.close)
+
+
+def serve(config: Config) -> int:
+    """Serve on a loop of its own until told to stop. Returns 0; raises StartupError."""
+    import uvloop
+
+    uvloop.run(run(config))
+    return 0
+
+
+def main() -> None:
+    """`python -m stream.server --port P`: for trying out; `handstream serve` has all the options."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--host", default=Config().host)
+    parser.add_argument("--port", type=int, default=Config().port)
+    args = parser.parse_args()
+    logging.basicConfig(level="INFO")
+    serve(Config(host=args.host, port=args.port))
+
+
+if __name__ == "__main__":
+    main()

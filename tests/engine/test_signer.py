@@ -1,0 +1,146 @@
+"""A signer as a state machine: whole text = pieces, reset = new, bounded, honest about what it cannot do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.signals import IDLE, Caption, MotionFrame
+from engine.signer import BacklogFull, Signer, SignerConfig
+from tests.engine.signing import HandMadeLexicon, PlainWords
+
+
+def make(**settings: object) -> Signer:
+    return Signer(HandMadeLexicon(), PlainWords(), language="ase", **settings)  # type: ignore[arg-type]
+
+
+def caption(text: str, seq: int = 0, final: bool = True) -> Caption:
+    return Caption(text, "ase", seq=seq, final=final)
+
+
+def finish(signer: Signer) -> list[MotionFrame]:
+    frames = [signer.step(0)]
+    while not signer.resting:
+        frames.append(signer.step(len(frames)))
+    return frames
+
+
+def same(a: list[MotionFrame], b: list[MotionFrame]) -> None:
+    assert [(f.seq, f.gloss) for f in a] == [(f.seq, f.gloss) for f in b]
+    np.testing.assert_array_equal(np.stack([f.smplx for f in a]), np.stack([f.smplx for f in b]))
+
+
+def test_a_caption_in_pieces_is_signed_like_the_whole() -> None:
+    whole, parts = make(), make()
+    said = whole.say(caption("HELLO TWO WORLD"))
+    pieces = [parts.say(caption(p, final=False)) for p in ("HE", "LLO T", "WO ", "WOR", "LD")]
+    pieces.append(parts.flush())
+    assert sum((p.glosses for p in pieces), ()) == said.glosses
+    assert [len(p.glosses) for p in pieces] == [0, 5, 1, 0, 0, 5]
+    same(finish(whole), finish(parts))
+
+
+def test_a_new_caption_ends_the_one_before() -> None:
+    signer = make()
+    assert signer.say(caption("AB", 0, final=False)).glosses == ()
+    said = signer.say(caption("C", 1))
+    assert [(g.label, g.caption_seq) for _, g in said.glosses] == [("A", 0), ("B", 0), ("C", 1)]
+    assert [index for index, _ in said.glosses] == [0, 1, 2]
+
+
+def test_reset_is_as_new() -> None:
+    used, new = make(seed=7, rate=1.5, left_handed=True), make(seed=7, rate=1.5, left_handed=True)
+    used.say(caption("HELLO", final=False))
+    for _ in range(40):
+        used.step(0)
+    used.reset()
+    assert used.say(caption("TWO A")) == new.say(caption("TWO A"))
+    same(finish(used), finish(new))
+
+
+def test_interrupting_drops_pending_and_half_heard_text() -> None:
+    signer = make()
+    signer.say(caption("HELLO WOR", final=False))
+    signer.step(0)
+    signer.interrupt()
+    assert signer.pending == 0
+    assert signer.flush().glosses == ()
+    assert {f.gloss for f in finish(signer)} == {IDLE}
+    assert signer.backlog_ms == 0
+
+
+def test_indices_lead_back_to_the_text() -> None:
+    signer = make()
+    signer.say(caption("HI TWO"))
+    seen = dict.fromkeys(f.gloss for f in finish(signer))
+    text = "HI TWO"
+    labels = [(g.label, text[g.start : g.end]) for i in seen if (g := signer.gloss(i)) is not None]
+    assert labels == [("H", "HI"), ("I", "HI"), ("TWO", "TWO")]
+    assert signer.gloss(IDLE) is None
+    assert signer.gloss(99) is None
+
+
+def test_what_cannot_be_signed_is_said() -> None:
+    signer = make()
+    said = signer.say(caption("A 42 BAD! B"))
+    assert said.unspellable == ("42",)
+    finish(signer)
+    assert [index for index, _ in signer.skipped] == [1]
+
+
+def test_backlog_is_bounded_and_the_error_says_when_to_return() -> None:
+    signer = make(config=SignerConfig(max_pending=10, max_text_chars=50))
+    with pytest.raises(BacklogFull, match="50"):
+        signer.say(caption("A" * 51))
+    signer.say(caption("ABCDEFGH"))
+    assert signer.pending == 8
+    with pytest.raises(BacklogFull, match="10") as refused:
+        signer.say(caption("ABC", 1))
+    assert refused.value.retry_after_s >= 1
+    assert signer.pending == 8
+    finish(signer)
+    assert len(signer.say(caption("ABC", 2)).glosses) == 3
+
+
+def test_remembered_glosses_are_bounded() -> None:
+    signer = make(config=SignerConfig(remembered=4))
+    signer.say(caption("ABCDEF"))
+    assert [signer.gloss(i) is None for i in range(6)] == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "1 2 3"])
+def test_nothing_to_sign_is_no_error(text: str) -> None:
+    signer = make()
+    assert signer.say(caption(text)).glosses == ()
+    assert signer.resting
+    assert signer.step(0).gloss == IDLE
+
+
+def test_an_unknown_language_is_refused_and_changes_nothing() -> None:
+    signer = make()
+    signer.say(caption("HEL", final=False))
+    with pytest.raises(ValueError, match="xxx"):
+        signer.say(Caption("A", "xxx", seq=1))
+    assert [g.label for _, g in signer.say(caption("LO", final=True)).glosses] == list("HELLO")
+
+
+def test_settings_are_live_and_checked() -> None:
+    signer = make()
+    signer.rate, signer.left_handed = 0.5, True
+    assert (signer.rate, signer.left_handed) == (0.5, True)
+    with pytest.raises(ValueError, match="rate"):
+        signer.rate = 3
+    with pytest.raises(ValueError, match="rate"):
+        make(rate=0.1)
+
+
+def test_pending_counts_down_to_zero() -> None:
+    signer = make()
+    signer.say(caption("HI TWO"))
+    counts = [signer.pending]
+    while not signer.resting:
+        signer.step(0)
+        counts.append(signer.pending)
+    assert counts[0] == 3
+    assert sorted(counts, reverse=True) == counts
+    assert counts[-1] == 0

@@ -1,0 +1,67 @@
+"""Opening, closing, sharing and failing: what a renderer owns it gives back."""
+
+import subprocess
+import sys
+
+import moderngl
+import numpy as np
+import psutil
+import pytest
+
+from renderer.avatar import AvatarConfig, AvatarRenderer, context
+from tests.renderer.frames import frame
+
+SMALL = AvatarConfig(width=64, height=64)
+
+
+def test_importing_the_avatar_opens_and_imports_no_gl():
+    code = (
+        "import sys, renderer.avatar as a; assert len(a.SIGNERS) >= 4; assert 'moderngl' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_drawing_before_opening_says_so():
+    with pytest.raises(RuntimeError, match=r"call open\(\)"):
+        AvatarRenderer(SMALL).render(frame())
+
+
+def test_no_gl_names_the_packages(monkeypatch):
+    def broken(**_):
+        raise Exception("libGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(moderngl, "create_context", broken)
+    with pytest.raises(RuntimeError, match=r"libegl1 libegl-mesa0 libgl1-mesa-dri libgl1"):
+        AvatarRenderer(SMALL).open()
+
+
+def test_closing_and_opening_again_draws_the_same_and_leaks_nothing():
+    renderer = AvatarRenderer(SMALL)
+    renderer.open()
+    first = renderer.render(frame()).i420
+    process = psutil.Process()
+    sizes = []
+    for _ in range(30):
+        renderer.close()
+        renderer.open()
+        assert (renderer.render(frame()).i420 == first).all()
+        sizes.append(process.memory_info().rss / 2**20)
+    renderer.close()
+    renderer.close()
+    grown = np.mean(sizes[-5:]) - np.mean(sizes[5:10])
+    assert grown < 20, f"20 times closed and opened cost {grown:.1f} MB"
+
+
+def test_renderers_of_one_thread_share_a_context_until_the_last_closes():
+    one, two = AvatarRenderer(SMALL), AvatarRenderer(AvatarConfig(signer="kofi", width=96, height=64))
+    one.open()
+    two.open()
+    alone = two.render(frame()).i420
+    one.render(frame(jawOpen=1))
+    assert (two.render(frame()).i420 == alone).all(), "one signer's drawing changed the other's"
+    device = context.acquire()
+    assert device.users == 3
+    context.release(device)
+    one.close()
+    assert (two.render(frame()).i420 == alone).all()
+    two.close()

@@ -1,0 +1,1 @@
+"""Produces the models. Nobody imports it."""

@@ -1,0 +1,1 @@
+"""Corpora to tensors: one module a corpus."""

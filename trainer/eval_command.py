@@ -1,0 +1,27 @@
+"""`handstream eval`: a table of what can be measured.
+
+Enters: arguments. Leaves: an exit code; figures on standard output. Does not know the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+MEASURES: dict[str, tuple[str, str]] = {
+    "glosser": ("trainer.glosser_eval", "a glosser model against reference glosses"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The measures as subcommands."""
+    choices = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    for name, (module, summary) in MEASURES.items():
+        importlib.import_module(module).add_arguments(
+            choices.add_parser(name, help=summary, description=summary)
+        )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Measure what was asked for."""
+    return int(importlib.import_module(MEASURES[args.what][0]).main(args))

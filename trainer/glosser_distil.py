@@ -1,0 +1,55 @@
+"""Sequence-level distillation: what an ensemble says of the training text becomes further training pairs.
+
+Enters: training pairs and teacher models. Leaves: pairs with the teachers' glosses.
+Does not know the student. No development sentence is ever read here.
+
+Source: Kim & Rush 2016, sequence-level interpolation: of the ensemble's hypotheses, the one nearest to the
+given glosses is taken, so that the teachers smooth the annotators' choices without replacing them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.data.phoenix import Pair
+from trainer.glosser_ensemble import open_models
+
+log = logging.getLogger(__name__)
+
+
+def nearness(hypothesis: Sequence[str], reference: Sequence[str], order: int = 4) -> float:
+    """Sentence BLEU with add-one smoothing of the orders above one, 0..1."""
+    if not hypothesis or not reference:
+        return float(list(hypothesis) == list(reference))
+    total = 0.0
+    for n in range(1, order + 1):
+        ours = Counter(tuple(hypothesis[i : i + n]) for i in range(len(hypothesis) - n + 1))
+        theirs = Counter(tuple(reference[i : i + n]) for i in range(len(reference) - n + 1))
+        hits, said = (ours & theirs).total(), ours.total()
+        if n == 1 and not hits:
+            return 0.0
+        total += math.log(hits / said) if n == 1 else math.log((hits + 1) / (said + 1))
+    return math.exp(total / order + min(0.0, 1 - len(reference) / len(hypothesis)))
+
+
+def retold(pairs: Sequence[Pair], teachers: Sequence[Path], beam: int = 5, batch: int = 64) -> list[Pair]:
+    """For each pair, the ensemble's hypothesis nearest to its glosses; unchanged pairs are dropped."""
+    ensemble = open_models(teachers)
+    order = sorted(range(len(pairs)), key=lambda at: len(pairs[at].words))
+    told: list[Pair] = []
+    for start in range(0, len(order), batch):
+        part = [pairs[at] for at in order[start : start + batch]]
+        encoded = [ensemble.vocabulary.source(pair.words, pair.language) for pair in part]
+        for pair, found in zip(part, ensemble.decode(encoded, beam=beam, finished=beam), strict=True):
+            hypotheses = [ensemble.vocabulary.glosses(one.tokens) for one in found]
+            best = max(((nearness(said, pair.glosses), said) for said in hypotheses), key=lambda one: one[0])[
+                1
+            ]
+            if best and tuple(best) != pair.glosses:
+                told.append(Pair(pair.words, tuple(best), pair.language))
+        log.info("retold %d of %d sentences", min(start + batch, len(order)), len(order))
+    return told

@@ -1,0 +1,1 @@
+"""Figures of merit, with the conventions that `docs/glosser.md` states."""

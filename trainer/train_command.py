@@ -1,0 +1,27 @@
+"""`handstream train`: a table of what can be trained.
+
+Enters: arguments. Leaves: an exit code. Does not know how anything is trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+TRAINERS: dict[str, tuple[str, str]] = {
+    "glosser": ("trainer.glosser_command", "text to glosses, from pairs of sentences"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The trainers as subcommands."""
+    choices = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    for name, (module, summary) in TRAINERS.items():
+        importlib.import_module(module).add_arguments(
+            choices.add_parser(name, help=summary, description=summary)
+        )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Train what was asked for."""
+    return int(importlib.import_module(TRAINERS[args.what][0]).main(args))
