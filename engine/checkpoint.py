@@ -26,16 +26,19 @@ CONFIG = "config.json"
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Path:
     """Write a checkpoint into `folder` (made if absent), replacing the one it holds. Returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".weights-{os.getpid()}.tmp"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, draft)
-    digest = _digest(draft)
-    weights = folder / f"weights-{digest[:12]}.safetensors"
-    _settle(draft, weights)
-    draft = folder / f".config-{os.getpid()}.tmp"
-    text = json.dumps({"weights": weights.name, "sha256": digest, **config}, ensure_ascii=False, indent=1)
-    draft.write_text(text + "\n", "utf-8")
-    _settle(draft, folder / CONFIG)
-    for old in folder.glob("weights-*.safetensors"):
+    drafts = [folder / f".{kind}-{os.getpid()}.tmp" for kind in ("weights", "config")]
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, drafts[0])
+        digest = _digest(drafts[0])
+        weights = folder / f"weights-{digest[:12]}.safetensors"
+        _settle(drafts[0], weights)
+        text = json.dumps({"weights": weights.name, "sha256": digest, **config}, ensure_ascii=False, indent=1)
+        drafts[1].write_text(text + "\n", "utf-8")
+        _settle(drafts[1], folder / CONFIG)
+    finally:
+        for draft in drafts:  # on a full disk, what half a draft takes is missed elsewhere
+            draft.unlink(missing_ok=True)
+    for old in (*folder.glob("weights-*.safetensors"), *folder.glob(".weights-*.tmp")):
         if old != weights:
             old.unlink(missing_ok=True)
     return folder

@@ -3,26 +3,31 @@
 Enters: a `Task` (a model, its batches and its loss), a `LoopConfig`, a folder. Leaves: trained weights in the
 task's model, the running average in `averaged`, `log.csv`, and `state/`, from which a killed run goes on as
 if it had never stopped. Does not know what is being learned.
+
+Under `torchrun --nproc-per-node=N` N processes share a run: each takes every N-th batch, and a step descends
+the mean of their gradients (see `trainer.team`).
 """
 
 from __future__ import annotations
 
 import copy
-import csv
 import dataclasses
 import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from engine.checkpoint import CONFIG, open_checkpoint, save_checkpoint
+from trainer.loop_log import EpochLog, Progress, progress_line
+from trainer.team import Team, shared
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +52,11 @@ class Task(Protocol[Model]):
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How to train. Rates are per step; `average` is the decay of the running average of the weights."""
+    """How to train. Rates are per step; `average` is the decay of the running average of the weights.
+
+    precision: `float32`, or `bfloat16` to let matrix products of the loss run in it on a GPU (weights and
+    optimiser stay float32; on a CPU it is ignored, and that is logged).
+    """
 
     epochs: int = 30
     learning_rate: float = 1e-3
@@ -60,6 +69,7 @@ class LoopConfig:
     evaluate_every: int = 1
     save_every_s: float = 120.0
     seed: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.evaluate_every < 1:
@@ -70,6 +80,8 @@ class LoopConfig:
             raise ValueError(
                 f"LoopConfig.schedule: got {self.schedule!r}, expected linear, cosine or constant"
             )
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"LoopConfig.precision: got {self.precision!r}, expected float32 or bfloat16")
         if not 0 <= self.average < 1 or not 0 <= self.floor <= 1:
             raise ValueError(f"LoopConfig: got average={self.average}, floor={self.floor}; expected 0..1")
         if self.learning_rate <= 0 or self.clip <= 0:
@@ -92,6 +104,11 @@ class Loop(Generic[Model]):
         self.step = self.epoch = self.done = 0  # steps so far; epoch under way; its batches done
         self.averaged: Model = copy.deepcopy(task.model).requires_grad_(False)
         self.on_gpu = any(p.is_cuda for p in task.model.parameters())
+        self.device = next(task.model.parameters()).device
+        self.team = Team.join(self.on_gpu)
+        self.half = config.precision == "bfloat16" and self.on_gpu
+        if config.precision == "bfloat16" and not self.on_gpu:
+            log.info("precision bfloat16 needs a GPU; training in float32")
         matrices = [p for p in task.model.parameters() if p.ndim > 1]
         vectors = [p for p in task.model.parameters() if p.ndim <= 1]
         groups = [
@@ -100,36 +117,50 @@ class Loop(Generic[Model]):
         ]
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98), fused=True)
         self._figures: defaultdict[str, float] = defaultdict(float)
-        torch.manual_seed(config.seed)
+        self._log = EpochLog(folder)
+        self._objective = shared(task, self.team)
+        torch.manual_seed(config.seed + self.team.rank)
 
     def run(self, until_step: int | None = None) -> dict[str, float]:
         """Train to the end (or to a step), resuming what `folder` holds. Returns the last figures."""
         if (self.folder / "state" / CONFIG).exists():
             self._resume()
+        with progress_line(self.step, quiet=not self.team.first) as line:
+            figures = self._train(until_step, line)
+        if self.step != until_step:
+            self._save()
+        return figures
+
+    def _train(self, until_step: int | None, line: Progress) -> dict[str, float]:
         figures: dict[str, float] = {}
         saved_at = started = time.monotonic()
         started_step = self.step
         while self.epoch < self.config.epochs:
             batches = self.task.batches(self.epoch)
-            for index in range(self.done, len(batches)):
-                self._descend(batches[index], (self.epoch + index / len(batches)) / self.config.epochs)
-                self.done = index + 1
+            for index in range(self.done, len(batches), self.team.size):
+                own = batches[(index + self.team.rank) % len(batches)]  # the last step may repeat a few
+                loss = self._descend(own, (self.epoch + index / len(batches)) / self.config.epochs)
+                self.done = min(index + self.team.size, len(batches))
+                steps = -(-len(batches) // self.team.size)
+                ahead = (self.config.epochs - self.epoch - 1) * steps
+                ahead += -(-(len(batches) - self.done) // self.team.size)
+                line.tick(self.step, self.step + ahead, float(loss) if self.step % 10 == 0 else None)
                 if self.step == until_step:
                     self._save()
                     return figures
-                if time.monotonic() - saved_at > self.config.save_every_s:
-                    self._save()
+                if self.team.agreed(time.monotonic() - saved_at > self.config.save_every_s, self.device):
+                    self._save_or_warn()
                     saved_at = time.monotonic()
             figures = self._end_epoch(len(batches), started, started_step)
-        self._save()
         return figures
 
-    def _descend(self, batch: Any, progress: float) -> None:
+    def _descend(self, batch: Any, progress: float) -> Tensor:
         rate = self.config.rate(self.step, progress)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.task.model.train()
-        losses = self.task.loss(batch)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            losses: dict[str, Tensor] = self._objective(batch)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(losses["loss"])
         norm = nn.utils.clip_grad_norm_(self.task.model.parameters(), self.config.clip)
@@ -146,42 +177,50 @@ class Loop(Generic[Model]):
         torch._foreach_lerp_(mean, [p.detach() for p in self.task.model.parameters()], 1 - decay)
         for name, value in losses.items():
             self._figures[name] += float(value.detach())
+        return losses["loss"].detach()
 
     def _end_epoch(self, batches: int, started: float, started_step: int) -> dict[str, float]:
-        figures = {name: total / max(1, batches) for name, total in self._figures.items()}
+        steps = max(1, -(-batches // self.team.size))
+        figures = {name: total / steps for name, total in self._figures.items()}
+        figures = self.team.mean(figures, self.device)
         self._figures.clear()
         self.epoch += 1
         self.done = 0
         if self.epoch % self.config.evaluate_every == 0 or self.epoch == self.config.epochs:
             generator = torch.get_rng_state()  # looking must not change what is learned
-            figures |= self.task.evaluate(self.averaged.eval())
+            if self.team.first:
+                figures |= self.task.evaluate(self.averaged.eval())
             torch.set_rng_state(generator)
         spent = time.monotonic() - started
-        left = spent / max(1, self.step - started_step) * batches * (self.config.epochs - self.epoch)
+        left = spent / max(1, self.step - started_step) * steps * (self.config.epochs - self.epoch)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        log.info("epoch %d/%d  %s  %.0f s, %.0f s to go", self.epoch, self.config.epochs, shown, spent, left)
-        self._write({"epoch": self.epoch, "step": self.step, "seconds": round(spent, 1), **figures})
+        if self.team.first:
+            told = (self.epoch, self.config.epochs, shown, spent, left)
+            log.info("epoch %d/%d  %s  %.0f s, %.0f s to go", *told)
+            row = {"epoch": self.epoch, "step": self.step, "seconds": round(spent, 1), **figures}
+            try:
+                self._log.write(row | {"rate": self.optimiser.param_groups[0]["lr"]})
+            except OSError as error:  # a row of the log is no reason to stop
+                log.warning("%s: cannot write the log (%s); training goes on", self.folder, error)
         return figures
 
-    def _write(self, row: Mapping[str, float]) -> None:
-        """Append to log.csv; a new column rewrites the heading."""
-        path = self.folder / "log.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows: list[Mapping[str, Any]] = []
-        if path.exists():
-            with path.open(newline="") as file:
-                rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
-        rows.append(row)
-        names = list(dict.fromkeys(name for line in rows for name in line))
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+    def _save_or_warn(self) -> None:
+        """Save on the way: on a full disk the former state stays, and the next attempt may succeed."""
+        try:
+            self._save()
+        except OSError as error:
+            log.warning("%s; training goes on, and saves again in %.0f s", error, self.config.save_every_s)
 
     def _save(self) -> None:
-        tensors: dict[str, Tensor] = {"generator.cpu": torch.get_rng_state()}
+        """Write `state/`. Raises OSError, with the former state whole, where it cannot be written."""
+        tensors: dict[str, Tensor] = {}
+        for rank, generator in enumerate(self.team.gathered(torch.get_rng_state(), self.device)):
+            tensors[f"generator.{_of('cpu', rank)}"] = generator
         if self.on_gpu:
-            tensors["generator.cuda"] = torch.cuda.get_rng_state()
+            for rank, generator in enumerate(self.team.gathered(torch.cuda.get_rng_state(), self.device)):
+                tensors[f"generator.{_of('cuda', rank)}"] = generator
+        if not self.team.first:
+            return
         tensors |= {f"model.{name}": p for name, p in self.task.model.state_dict().items()}
         tensors |= {f"averaged.{name}": p for name, p in self.averaged.state_dict().items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
@@ -191,11 +230,18 @@ class Loop(Generic[Model]):
             "position": {"step": self.step, "epoch": self.epoch, "done": self.done},
             "figures": dict(self._figures),
         }
-        save_checkpoint(self.folder / "state", tensors, config)
+        try:
+            save_checkpoint(self.folder / "state", tensors, config)
+        except (OSError, SafetensorError) as error:
+            raise OSError(
+                f"step {self.step}: the training state cannot be saved in {self.folder / 'state'} ({error}); "
+                "what was saved before is whole: make room, and run the same command again"
+            ) from error
 
     def _resume(self) -> None:
         tensors, config = open_checkpoint(self.folder / "state")
-        if config["loop"] != dataclasses.asdict(self.config):
+        before = {**dataclasses.asdict(LoopConfig()), **config["loop"]}  # older states lack newer settings
+        if before != dataclasses.asdict(self.config):
             raise ValueError(
                 f"{self.folder} holds a run with another configuration: {config['loop']}; "
                 "resume with the same one, or give another folder"
@@ -212,10 +258,19 @@ class Loop(Generic[Model]):
             number, _, kind = name.partition(".")
             moments[int(number)][kind] = tensor
         self.optimiser.load_state_dict({**state, "state": dict(moments)})
-        torch.set_rng_state(parts["generator"]["cpu"])
-        if self.on_gpu:
-            torch.cuda.set_rng_state(parts["generator"]["cuda"])
+        generators = parts["generator"]
+        if _of("cpu", self.team.size - 1) not in generators or _of("cpu", self.team.size) in generators:
+            log.warning("resuming with another number of processes (%d): not bit for bit", self.team.size)
+        if _of("cpu", self.team.rank) in generators:
+            torch.set_rng_state(generators[_of("cpu", self.team.rank)])
+        if self.on_gpu and _of("cuda", self.team.rank) in generators:
+            torch.cuda.set_rng_state(generators[_of("cuda", self.team.rank)])
         position = config["position"]
         self.step, self.epoch, self.done = position["step"], position["epoch"], position["done"]
         self._figures.update(config["figures"])
         log.info("resumed %s at step %d (epoch %d)", self.folder, self.step, self.epoch + 1)
+
+
+def _of(kind: str, rank: int) -> str:
+    """The name of a process's random generator; the first one's is what a lone process saves."""
+    return kind if rank == 0 else f"{kind}{rank}"
