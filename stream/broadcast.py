@@ -117,6 +117,8 @@ class Broadcast:
         self._on_frame = on_frame
         self._ending: list[threading.Thread] = []
         self._retired_dropped = 0
+        self._retired_failures = 0
+        self._retired_keyframes = 0
 
     @property
     def watched(self) -> bool:
@@ -127,6 +129,15 @@ class Broadcast:
     def dropped(self) -> int:
         """Pictures that an encoder was too late for."""
         return self._retired_dropped + sum(o.dropped for o in list(self.outputs.values()))
+
+    @property
+    def failures(self) -> int:
+        """Pictures that an encoder failed at."""
+        return self._retired_failures + sum(o.failures for o in list(self.outputs.values()))
+
+    @property
+    def keyframes(self) -> int:
+        return self._retired_keyframes + sum(o.keyframes for o in list(self.outputs.values()))
 
     def offer(self, shot: Shot) -> None:
         """Give a picture to every encoder that runs. Any thread."""
@@ -148,6 +159,8 @@ class Broadcast:
             if not output.queues:
                 del self.outputs[codec]
                 self._retired_dropped += output.dropped
+                self._retired_failures += output.failures
+                self._retired_keyframes += output.keyframes
                 self._ending = [t for t in self._ending if t.is_alive()] + [output.close()]
 
     def request_keyframe(self, queue: FrameQueue) -> None:

@@ -6,6 +6,7 @@ index. Does not know viewers or time. Bounded: old glosses are forgotten.
 
 from __future__ import annotations
 
+import secrets
 from collections import OrderedDict
 
 from engine.signals import Gloss
@@ -22,8 +23,9 @@ tells its whole caption again, and nobody reads longer ones.
 class CaptionLog:
     """See the module. `last` is the newest caption event, for later viewers; `open`: it may go on."""
 
-    def __init__(self, max_chars: int) -> None:
+    def __init__(self, max_chars: int, signer: str = "") -> None:
         self.last: events.Message | None = None
+        self._life = f"{signer}-{secrets.token_hex(3)}"
         self._max_chars = max_chars
         self.seq = 0
         self.open = False
@@ -42,6 +44,10 @@ class CaptionLog:
         self.open = not final
         self._text += text
         return self.seq
+
+    def id_of(self, seq: int) -> str:
+        """Names a caption in answers, events and logs; no other of any signer or any run has the same."""
+        return f"{self._life}-{seq}"
 
     def refused(self, seq: int, text: str) -> None:
         """The piece just added will not be signed after all, and may be sent again."""
@@ -63,7 +69,8 @@ class CaptionLog:
         self._glosses += said.glosses
         self._unspellable += said.unspellable
         self._omitted += said.omitted
-        self.last = events.caption(seq, self._text, self._glosses, self._unspellable, self._omitted)
+        told = events.caption(seq, self._text, self._glosses, self._unspellable, self._omitted)
+        self.last = told | {"id": self.id_of(seq)}
         return self.last
 
     def gloss(self, index: int) -> Gloss | None:

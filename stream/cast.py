@@ -52,5 +52,6 @@ def default_cast(config: Config) -> Cast:
         signer=signer,
         renderer=renderer,
         warm=lambda language: lexicon.warm(lexicon.alphabet(language).values()),
+        warming=lambda: lexicon.warming,
         close=lexicon.close,
     )

@@ -23,9 +23,11 @@ from stream.config import Config, SignerSettings
 from stream.delay_log import DelayLog
 from stream.encoder import EncodedFrame, rtp_ticks
 from stream.errors import Refusal
+from stream.logs import follow
 from stream.peers import Peer, PeerHooks
 
 if TYPE_CHECKING:
+    from stream.metrics import Meter
     from stream.performer import SaidLike
     from stream.pipeline import Performer
 
@@ -37,16 +39,25 @@ _NOTHING = "there is nothing to sign in this text; send letters, words or digits
 class Channel:
     """See the module. Lives on the event loop."""
 
-    def __init__(self, config: Config, settings: SignerSettings, performer: Performer) -> None:
+    def __init__(
+        self, config: Config, settings: SignerSettings, performer: Performer, meter: Meter | None = None
+    ) -> None:
         self.settings = settings
         self.performer = performer
-        self.broadcast = Broadcast(config.fps, config.bit_rate, self._frame_sent)
+        self.broadcast = Broadcast(config.fps, config.bit_rate, self._frame_encoded)
         self.peers: set[Peer] = set()
-        self.hooks = PeerHooks(opened=self._opened, message=self._message, closed=self._closed)
+        self.hooks = PeerHooks(
+            opened=self._opened, message=self._message, closed=self._closed, sent=self._frame_sent
+        )
         self.motion_frames = 0
         self._config = config
-        self._captions = CaptionLog(config.max_text_chars)
-        self._delays = DelayLog()
+        self._captions = CaptionLog(config.max_text_chars, settings.name)
+        self._meter = meter
+        self._delays = DelayLog(meter.caption if meter else lambda _: None)
+        self._followed = 0
+        self._ends = False
+        self.moved_s = time.monotonic()
+        self._omitted = self._dropped_by_leavers = 0
         self._pause: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._skipped: tuple[tuple[int, str], ...] = ()
@@ -72,6 +83,8 @@ class Channel:
         After `final=False` more is expected; without any for `Config.pause_s` the caption ends by itself.
         """
         limit = self._config.max_text_chars
+        if self._ends and text:
+            raise Refusal(503, "the server is shutting down", "send it to another", retry_after_s=10)
         if len(text) > limit:
             raise Refusal(
                 413, f"got {len(text)} characters, at most {limit} at once", "send it in pieces, in order"
@@ -87,9 +100,11 @@ class Channel:
         text = text.encode("utf-8", "replace").decode("utf-8")  # JSON may smuggle in half characters
         self._expect_more(None)
         if not text.strip() and not self._captions.open:
-            return _answer(self._captions.seq, Said()) | {"note": _NOTHING}
+            return self._answer(self._captions.seq, Said()) | {"note": _NOTHING}
         arrived_ns = time.monotonic_ns()
         seq = self._captions.add(text, final)
+        caption_id = self._captions.id_of(seq)
+        follow(caption_id, "arrived", characters=len(text), final=final)
         language = language or self.settings.language
         if not final:
             self._expect_more(language)
@@ -102,12 +117,16 @@ class Channel:
             raise Refusal(503, str(full), remedy, retry_after_s=math.ceil(full.retry_after_s)) from full
         except TextTooLong as long:
             raise Refusal(413, str(long), "send it in pieces, in order") from long
+        glossed_ns = time.monotonic_ns()
+        took_ms = round((glossed_ns - arrived_ns) / 1e6, 2)
+        follow(caption_id, "glossed", glosses=len(said.glosses), omitted=len(said.omitted), after_ms=took_ms)
+        self._omitted += len(said.omitted)
         if said.glosses:
-            self._delays.promised(seq, said.glosses[0][0], arrived_ns, time.monotonic_ns())
+            self._delays.promised(seq, said.glosses[0][0], arrived_ns, glossed_ns, caption_id)
         told = self._captions.understood(seq, said)
         if told is not None:
             self.tell(told)
-        answer = _answer(seq, said)
+        answer = self._answer(seq, said)
         silent = final and told is not None and not (told["glosses"] or said.unspellable or said.omitted)
         return answer | {"note": _NOTHING} if silent else answer
 
@@ -125,6 +144,21 @@ class Channel:
             self._ending.cancel()
             await asyncio.wait([self._ending])
         await self.broadcast.close()
+        if self._meter is not None:
+            self._meter.close()
+
+    async def finish(self) -> None:
+        """Take no more text; what was heard is signed to its end."""
+        self._ends = True
+        open_caption, self._pause = self._pause, None
+        if open_caption is not None:
+            open_caption.cancel()
+            await self._end_caption(self.settings.language)
+
+    @property
+    def signing(self) -> bool:
+        """Whether something is being signed, or waits to be."""
+        return bool(self.performer.pending) or not self._resting
 
     def _expect_more(self, language: str | None) -> None:
         """More of a caption in `language` should come soon, or, with None, no longer."""
@@ -145,7 +179,8 @@ class Channel:
             await self.say("", True, language)
         except Refusal as refusal:
             log.info("the end of a caption of %s waits: %s", self.settings.name, refusal.error)
-            self._expect_more(language)
+            if not self._ends:
+                self._expect_more(language)
 
     def tell(self, message: events.Message) -> None:
         """Send one event to every viewer that listens."""
@@ -156,6 +191,7 @@ class Channel:
     def motion(self, frame: MotionFrame) -> None:
         """A frame was stepped: tell what is signed now, and pass the motion to those who want it."""
         self.motion_frames += 1
+        self.moved_s = time.monotonic()
         if frame.gloss != IDLE and frame.gloss != self._shown:
             self._began(frame)
         elif frame.gloss == IDLE and not self._resting and not self.performer.pending:
@@ -178,6 +214,9 @@ class Channel:
         if gloss is not None:
             self._shown, self._resting = frame.gloss, False
             pts_ns = self._begun[1]
+            if gloss.caption_seq > self._followed:
+                self._followed = gloss.caption_seq
+                follow(self._captions.id_of(gloss.caption_seq), "stepped", seq=frame.seq, gloss=frame.gloss)
             self.tell(events.gloss(frame.gloss, gloss, pts_ns, self.rtp(pts_ns)))
 
     def _send_motion(self, frame: MotionFrame) -> None:
@@ -210,14 +249,35 @@ class Channel:
             "viewers": len(self.peers),
             "motion_frames": self.motion_frames,
             "pending_glosses": self.performer.pending,
+            "backlog_ms": round(self.performer.backlog_ms),
+            "omitted": self._omitted,
             "dropped_before_encoder": self.broadcast.dropped,
+            "encode_failures": self.broadcast.failures,
+            "keyframes": self.broadcast.keyframes,
+            "peers_dropped": self._dropped_by_leavers,
             "outputs": outputs,
             "peers": [peer.stats() for peer in self.peers],
         }
 
+    def _frame_encoded(self, frame: EncodedFrame) -> None:
+        self._delays.encoded(frame)
+        if self._meter is not None:
+            self._meter.encoded(frame)
+
     def _frame_sent(self, frame: EncodedFrame) -> None:
+        if self._meter is not None:
+            self._meter.sent(frame, time.monotonic_ns())
         for message in self._delays.sent(frame):
             self.tell(message)
+
+    def _answer(self, seq: int, said: SaidLike) -> events.Message:
+        return {
+            "caption": seq,
+            "id": self._captions.id_of(seq),
+            "glosses": [events.gloss_entry(index, gloss) for index, gloss in said.glosses],
+            "unspellable": [events.remark(item) for item in said.unspellable],
+            "omitted": [events.remark(item) for item in said.omitted],
+        }
 
     def _opened(self, peer: Peer) -> None:
         for message in (events.hello(self.describe(), peer.session), self._captions.last):
@@ -242,13 +302,8 @@ class Channel:
 
     def _closed(self, peer: Peer, reason: str) -> None:
         self.peers.discard(peer)
+        self._dropped_by_leavers += peer.dropped_frames
+        if self._meter is not None:
+            self._meter.lost("events", peer.dropped_events)
+            self._meter.lost("motion", peer.dropped_motion)
         log.info("a viewer of %s leaves (%s); %d watch", self.settings.name, reason, len(self.peers))
-
-
-def _answer(seq: int, said: SaidLike) -> events.Message:
-    return {
-        "caption": seq,
-        "glosses": [events.gloss_entry(index, gloss) for index, gloss in said.glosses],
-        "unspellable": [events.remark(item) for item in said.unspellable],
-        "omitted": [events.remark(item) for item in said.omitted],
-    }

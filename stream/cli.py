@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+
+from stream import logs
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("stream.serve_command", "start the server and the web page"),
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"handstream {version('handstream')}")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-format", default="text", choices=logs.FORMATS, help="json: an object a line")
     return parser
 
 
@@ -54,14 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             entry = importlib.import_module(module)
             entry.add_arguments(sub)
     args = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=args.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    if args.log_level == "info":
-        for chatty in ("aioice", "aiortc", "aiohttp.access"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.configure(args.log_level, args.log_format)
     assert entry is not None, "argparse accepts only the commands of the table"
     try:
         return int(entry.main(args))

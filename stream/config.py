@@ -91,6 +91,7 @@ class Config:
     glosser: word for word, or learned from `glosser_model` (which falls back to the plain one, saying so).
     ice_servers: `stun:host:port`, `turn:user:password@host:port`; none by default. codecs: in order of
     preference. max_*: admission limits; beyond them a request is answered 503 with Retry-After.
+    drain_s: told to end, the server finishes what is being signed, for so long; then peers close, in grace_s.
     pause_s: a caption in pieces ends when no more comes for so long, so that its last word is signed.
     captions: live caption feeds, each for one of `signers`.
     allow_origin: web origins that may use the API from their own pages; `*` for any.
@@ -117,6 +118,7 @@ class Config:
     pause_s: float = 4.0
     handshake_s: float = 15.0
     grace_s: float = 3.0
+    drain_s: float = 10.0
     allow_origin: tuple[str, ...] = ()
     captions: CaptionSettings = CaptionSettings()
     loopback: bool = field(default=False)
@@ -141,7 +143,7 @@ class Config:
         ):
             if getattr(self, what) < 1:
                 raise ValueError(f"{what}: got {getattr(self, what)}, expected at least 1")
-        for what in ("pause_s", "handshake_s", "grace_s"):
+        for what in ("pause_s", "handshake_s", "grace_s", "drain_s"):
             if not 0 < getattr(self, what) <= 3600:
                 raise ValueError(f"{what}: got {getattr(self, what)}, expected more than 0, up to an hour")
         if self.glosser not in GLOSSERS:

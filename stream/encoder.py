@@ -50,6 +50,8 @@ class EncodedFrame:
     encode_ms: float
     capture_ntp: int = 0
     """When the picture was presented, as 64-bit NTP time of the wall clock."""
+    encoded_ns: int = 0
+    """When it was done (monotonic)."""
 
     @property
     def size(self) -> int:
@@ -100,6 +102,7 @@ class VideoEncoder:
             keyframe=any(p.is_keyframe for p in packets),
             encode_ms=(time.perf_counter() - started) * 1e3,
             capture_ntp=ntp_time(shot.pts_ns),
+            encoded_ns=time.monotonic_ns(),
         )
 
     def close(self) -> None:

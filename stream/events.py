@@ -24,15 +24,20 @@ Message = dict[str, Any]
 class Latency:
     """From text to the first picture of its first sign, in milliseconds, as far as the server sees it.
 
-    total_ms ends when the frame leaves for the peers; choreography_ms holds the wait for the next frame and
-    the movement into the sign.
+    The parts touch and make up total_ms, which ends when the frame leaves for the first peer. choreography_ms
+    holds the wait for the next frame and the movement into the sign; the waits are for a busy thread.
+    arrived_ns: when the text came, on this machine's monotonic clock.
     """
 
     glossing_ms: float
     choreography_ms: float
+    render_wait_ms: float
     render_ms: float
+    encode_wait_ms: float
     encode_ms: float
+    send_ms: float
     total_ms: float
+    arrived_ns: int
 
 
 def gloss_entry(index: int, gloss: Gloss) -> Message:
@@ -105,13 +110,18 @@ def changed(feed: str, cue: int, signed: str, now: str, reason: str) -> Message:
     return {"type": "changed", "feed": feed, "cue": cue, "signed": signed, "now": now, "reason": reason}
 
 
+def ending(within_ms: float) -> Message:
+    """The server goes down: what is being signed is finished within that time, then the session ends."""
+    return {"type": "ending", "within_ms": round(within_ms)}
+
+
 def idle(pts_ns: int, rtp: int) -> Message:
     return {"type": "idle", "pts_ns": pts_ns, "rtp": rtp}
 
 
-def latency(figures: Latency, caption_seq: int) -> Message:
+def latency(figures: Latency, caption_seq: int, caption_id: str = "") -> Message:
     rounded = {name: round(value, 2) for name, value in asdict(figures).items()}
-    return {"type": "latency", "caption": caption_seq, **rounded}
+    return {"type": "latency", "caption": caption_seq, "id": caption_id, **rounded}
 
 
 def error(what: str, remedy: str) -> Message:

@@ -22,7 +22,7 @@ from aiortc import RTCDataChannel, RTCIceServer
 
 from stream import events, rtc
 from stream.broadcast import Broadcast
-from stream.encoder import Codec
+from stream.encoder import Codec, EncodedFrame
 from stream.frame_queue import FrameQueue
 from stream.sender import FrameSender
 from stream.wire import Precision
@@ -39,11 +39,12 @@ CLOSE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class PeerHooks:
-    """What a peer tells its signer: events channel open, a message came, motion wanted or not, gone."""
+    """What a peer tells its signer: events channel open, a message came, gone, a frame has left for it."""
 
     opened: Callable[[Peer], None]
     message: Callable[[Peer, events.Message], None]
     closed: Callable[[Peer, str], None]
+    sent: Callable[[EncodedFrame], None] = lambda _: None
 
 
 class Peer:
@@ -73,6 +74,7 @@ class Peer:
             broadcast.rtp_origin,
             on_keyframe=lambda: broadcast.request_keyframe(self._queue),
             on_ready=self._ready,
+            on_sent=hooks.sent,
         )
         self._events: RTCDataChannel | None = None
         self._motion: RTCDataChannel | None = None
@@ -87,6 +89,10 @@ class Peer:
     @property
     def connected(self) -> bool:
         return self.codec is not None and self._closing is None
+
+    @property
+    def dropped_frames(self) -> int:
+        return self._queue.dropped
 
     async def answer(self, offer: str) -> str:
         """Answer the offer; returns the SDP with all candidates (nothing is trickled)."""

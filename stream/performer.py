@@ -86,7 +86,8 @@ class Cast:
     """What signers can be made of: `signer` and `renderer` make one for given settings; `scheduler` steps.
 
     languages: by code. avatars: name to description. warm: a language is on air; its letters should be at
-    hand (never blocks). close: whoever made the cast calls it at the end, when no signer is left.
+    hand (never blocks). warming: whether any are still being prepared.
+    close: whoever made the cast calls it at the end, when no signer is left.
     """
 
     languages: Mapping[str, LanguageLike]
@@ -95,4 +96,5 @@ class Cast:
     signer: Callable[[SignerSettings], SignerLike]
     renderer: Callable[[SignerSettings], Renderer]
     warm: Callable[[str], None] = lambda language: None
+    warming: Callable[[], bool] = lambda: False
     close: Callable[[], None] = lambda: None

@@ -44,6 +44,17 @@ async def health(request: web.Request) -> web.Response:
     return web.json_response(body)
 
 
+async def ready(request: web.Request) -> web.Response:
+    why = request.app[STAGE].unready()
+    body = {"status": "unready" if why else "ready", "why": why}
+    return web.json_response(body, status=503 if why else 200)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    text, content_type = request.app[STAGE].metrics.page(request.headers.get("Accept", ""))
+    return web.Response(body=text, headers={"Content-Type": content_type})
+
+
 async def list_signers(request: web.Request) -> web.Response:
     return web.json_response([c.describe() for c in request.app[STAGE].channels.values()])
 
@@ -118,6 +129,8 @@ async def stats(request: web.Request) -> web.Response:
 
 ROUTES = [
     web.get("/healthz", health),
+    web.get("/readyz", ready),
+    web.get("/metrics", metrics),
     web.get("/stats", stats),
     web.get("/languages", languages),
     web.get("/avatars", avatars),

@@ -39,7 +39,7 @@ from aiortc.rtp import (
 from aiortc.stats import RTCStatsReport
 from aiortc.utils import random32
 
-from stream.encoder import ntp_time
+from stream.encoder import EncodedFrame, ntp_time
 from stream.frame_queue import FrameQueue
 from stream.rtc import RtpSink
 from stream.rtp import HISTORY_PACKETS, Numbers, RtpWriter
@@ -60,7 +60,9 @@ class SenderStats:
 
 
 class FrameSender:
-    """See the module. `on_keyframe` is called for PLI and FIR, `on_ready` at the start with the codec."""
+    """See the module. `on_keyframe` is called for PLI and FIR, `on_ready` at the start with the codec,
+    `on_sent` with each frame that has left.
+    """
 
     kind = "video"
     track: MediaStreamTrack | None = None
@@ -71,8 +73,10 @@ class FrameSender:
         rtp_origin: int,
         on_keyframe: Callable[[], None],
         on_ready: Callable[[str], None],
+        on_sent: Callable[[EncodedFrame], None] = lambda _: None,
     ) -> None:
         self.stats = SenderStats()
+        self._on_sent = on_sent
         self._queue = queue
         self._origin = rtp_origin
         self._on_keyframe = on_keyframe
@@ -172,6 +176,7 @@ class FrameSender:
                     self._sink.send(packet)
                 self._last_pts_ns = frame.shot.pts_ns
                 self.stats.frames += 1
+                self._on_sent(frame)
         except ConnectionError:
             pass  # the connection closes; its owner sees that by itself
 

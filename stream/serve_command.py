@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="keep words back so long, so that revisions find them")  # fmt: skip
     parser.add_argument("--caption-agreement", type=int, default=default.captions.agreement,
                         help="partial results that must agree on a word; default %(default)s")  # fmt: skip
+    parser.add_argument("--grace", type=float, default=default.drain_s, metavar="SECONDS",
+                        help="told to end, finish signing for so long; default %(default)s")  # fmt: skip
     parser.add_argument("--max-signers", type=int, default=default.max_signers)
     parser.add_argument("--max-viewers", type=int, default=default.max_viewers)
 
@@ -75,6 +77,7 @@ def configuration(args: argparse.Namespace) -> Config:
         ice_servers=tuple(args.ice_server),
         allow_origin=tuple(args.allow_origin),
         captions=_captions(args),
+        drain_s=args.grace,
         max_signers=max(args.max_signers, len(signers)),
         max_viewers=args.max_viewers,
         max_viewers_per_signer=args.max_viewers,

@@ -64,6 +64,14 @@ class Server:
             await self.close()
             raise
 
+    async def drain(self) -> int:
+        """Finish what is being signed, within `Config.drain_s`; nobody new is admitted. Returns signs left."""
+        log.info("ending: what is being signed is finished within %.0f s", self.config.drain_s)
+        left = await self.stage.drain(self.config.drain_s)
+        if left:
+            log.warning("%d signs were not signed within %.0f s", left, self.config.drain_s)
+        return left
+
     async def close(self) -> int:
         """End every session within the grace, then threads and port. Returns how many were cut."""
         cut = await self.stage.close(self.config.grace_s)
@@ -111,6 +119,7 @@ class Server:
                 await self.stage.create(settings)
             except Refusal as refusal:
                 raise StartupError(f"signer {settings.name}: {refusal.error}; {refusal.remedy}") from refusal
+        self.stage.put_on_air = True
         for name, source in self.config.captions.feeds:
             try:
                 self.stage.captions_of(name).open(source)
@@ -147,7 +156,9 @@ async def run(
     cast: Cast | None = None,
     ready: Callable[[str], None] = announce,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; a second one ends at once. Raises StartupError.
+    """Serve until SIGINT or SIGTERM, then finish what is being signed; a second one ends at once.
+
+    Raises StartupError.
 
     `ready` gets the address once viewers can come.
     """
@@ -176,6 +187,7 @@ async def run(
         try:
             ready(server.address)
             await stop.wait()
+            await server.drain()
         finally:
             await server.close()
     finally:

@@ -20,6 +20,7 @@ from stream.captioning import Captioning
 from stream.channel import Channel
 from stream.config import Config, SignerSettings
 from stream.errors import Refusal
+from stream.metrics import Metrics
 from stream.peers import Peer
 from stream.performer import Cast
 from stream.pipeline import Pipeline
@@ -28,6 +29,8 @@ from stream.rtc import MALFORMED
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
+STILL_S = 2.0
+"""A signer that has not moved for so long stands still, even at rest: it breathes."""
 
 
 class Stage:
@@ -40,6 +43,10 @@ class Stage:
         self.captioning: dict[str, Captioning] = {}
         self.pipeline = Pipeline(cast.scheduler())
         self.refused = 0
+        self.metrics = Metrics(self.stats)
+        self.draining = False
+        self.put_on_air = False
+        """Whether the signers of the configuration were on air once; later they may be taken off."""
         self._started_s = time.monotonic()
         self._ice_servers = config.rtc_ice_servers()
         self._closing = False
@@ -75,14 +82,18 @@ class Stage:
                 raise Refusal(
                     409, f"signer {settings.name!r} is on air already", "choose another name, or PATCH it"
                 )
+            if self._closing or self.draining:
+                self._refuse("the server is shutting down")
             if len(self.channels) >= self.config.max_signers:
                 self._refuse(f"{self.config.max_signers} signers are on air, which is the limit")
             signer = await asyncio.to_thread(self.cast.signer, settings)
             self.cast.warm(settings.language)
-            channel = Channel(self.config, settings, self.pipeline.performer(settings.name, signer))
+            performer = self.pipeline.performer(settings.name, signer)
+            channel = Channel(self.config, settings, performer, self.metrics.meter(settings.name))
             try:
                 await self.pipeline.add(channel, lambda: self.cast.renderer(settings))
             except RuntimeError as error:
+                await channel.close()
                 raise _undrawable(settings, error) from error
             spoken = self.cast.languages[settings.language].spoken
             self.captioning[settings.name] = Captioning(channel, self.config, spoken)
@@ -120,7 +131,7 @@ class Stage:
         """A new viewer and the answer to its offer. Refusal 400 for the offer, 503 beyond the limits."""
         config = self.config
         viewers = sum(len(c.peers) for c in self.channels.values())
-        if self._closing:
+        if self._closing or self.draining:
             self._refuse("the server is shutting down")
         if viewers >= config.max_viewers:
             self._refuse(f"{config.max_viewers} viewers are connected, which is the limit")
@@ -160,9 +171,25 @@ class Stage:
         captions = [trouble for feeds in self.captioning.values() for trouble in feeds.trouble()]
         return self.pipeline.trouble() + captions
 
+    def unready(self) -> list[str]:
+        """Why no viewers should be sent here just now; empty when they are welcome."""
+        why = ["the server is shutting down"] if self.draining or self._closing else []
+        missing = [s.name for s in self.config.signers if s.name not in self.channels]
+        if not self.put_on_air:
+            why += [f"{name}: not on air yet" for name in missing]
+        if self.cast.warming():
+            why.append("letters are still being prepared")
+        now_s = time.monotonic()
+        for name, channel in self.channels.items():
+            if now_s - channel.moved_s > STILL_S:
+                why.append(f"{name}: no motion for {now_s - channel.moved_s:.0f} s")
+        return why + self.pipeline.trouble()
+
     def stats(self) -> events.Message:
         """Figures for GET /stats."""
         return {
+            "draining": self.draining,
+            "trouble": len(self.trouble()),
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             "viewers": sum(len(c.peers) for c in self.channels.values()),
             "refused": self.refused,
@@ -174,6 +201,21 @@ class Stage:
                 for name, channel in self.channels.items()
             },
         }
+
+    async def drain(self, grace_s: float) -> int:
+        """Take no more viewers and no more text, and finish what is being signed, within `grace_s`.
+
+        Returns how many signs were left. Viewers are told at once.
+        """
+        self.draining = True
+        until_s = time.monotonic() + grace_s
+        for channel in self.channels.values():
+            channel.tell(events.ending(grace_s * 1e3))
+        await asyncio.gather(*(feeds.close() for feeds in self.captioning.values()))
+        await asyncio.gather(*(channel.finish() for channel in self.channels.values()))
+        while time.monotonic() < until_s and any(c.signing for c in self.channels.values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)  # several threads end it, and none of them tells
+        return sum(c.performer.pending for c in self.channels.values())
 
     async def close(self, grace_s: float) -> int:
         """Everybody leaves: peers within `grace_s`, then threads. Returns how many had to be cancelled."""

@@ -204,6 +204,11 @@ class Lexicon:
             entry = self.entry(clip)
             self._motions.warm(entry, self._shelf_of[clip].source_of(entry))
 
+    @property
+    def warming(self) -> bool:
+        """Whether motions are still being made in the background."""
+        return self._motions.warming
+
     def problems(self) -> list[tuple[Path, Problem]]:
         """What was found wrong when the folders were opened."""
         return [(shelf.folder, problem) for shelf in self.shelves for problem in shelf.problems]

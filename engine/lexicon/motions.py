@@ -136,6 +136,11 @@ class MotionStore:
             self._waiting.add(entry.clip)
             self._threads.submit(self._warm, entry, source)
 
+    @property
+    def warming(self) -> bool:
+        """Whether any motion asked for by `warm` is not made yet."""
+        return bool(self._waiting)
+
     def _warm(self, entry: Entry, source: Sequence[Path]) -> None:
         try:
             self.motion(entry, source)
