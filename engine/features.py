@@ -62,7 +62,7 @@ def pack(motion: Motion | MotionFrame) -> FloatArray:
 
 
 def unpack(vectors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Vectors [..., 694] to pose [..., 60, 2], hands [..., 2, 16, 3], smplx [..., 55, 3], expression [..., 52].
+    """pose [..., 60, 2], hands [..., 2, 16, 3], smplx [..., 55, 3], expression [..., 52] of [..., 694].
 
     Any 6D numbers become proper rotations (Gram-Schmidt); face units are kept within 0..1.
     """
@@ -101,7 +101,7 @@ def join(parts: Mapping[str, Array]) -> Array:
     """The inverse of `split`."""
     ordered: list[Any] = [parts[name] for name in MODALITIES]
     if isinstance(ordered[0], Tensor):
-        return cast(Array, torch.cat(ordered, -1))
+        return torch.cat(ordered, -1)  # type: ignore[return-value, unused-ignore]
     return cast(Array, np.concatenate(ordered, -1))
 
 
