@@ -1,0 +1,38 @@
+"""`handstream train prepare`: corpora become folders of motion sequences.
+
+Enters: arguments. Leaves: a folder that `trainer.data.sequences.SequenceStore` reads. Running the same
+command again goes on where it was stopped. Does not know corpora: each target is a module with
+`add_arguments` and `main`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+TARGETS: dict[str, tuple[str, str]] = {
+    "compositions": ("trainer.prepare_compositions", "spelled texts, composed from a lexicon's recordings"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The targets as subcommands."""
+    choices = parser.add_subparsers(dest="corpus", metavar="CORPUS", required=True)
+    for name, (module, summary) in TARGETS.items():
+        importlib.import_module(module).add_arguments(
+            choices.add_parser(name, help=summary, description=summary)
+        )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prepare what was asked for."""
+    return int(importlib.import_module(TARGETS[args.corpus][0]).main(args))
+
+
+def told(folder: object, written: int, sequences: int, problems: list[tuple[str, str]]) -> str:
+    """What a preparation came to, in a few lines."""
+    lines = [f"{folder}: {sequences} sequences, {written} of them new; {len(problems)} left out"]
+    lines += [f"  {name}: {reason}" for name, reason in problems[:10]]
+    if len(problems) > 10:
+        lines.append(f"  and {len(problems) - 10} more")
+    return "\n".join(lines)
