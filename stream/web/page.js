@@ -164,8 +164,17 @@ byId("stop").addEventListener("click", async () => {
 
 // ---- settings
 
+/**
+ * Settings this person has just changed, and how many of those changes are under way. Until the last has settled,
+ * the server's echoes of earlier ones are old news: shown, they would flip a control under the person's fingers.
+ * @type {Map<string, number>}
+ */
+const changing = new Map();
+const SETTLED_MS = 500; // an echo may still be on its way when the answer is here
+
 /** @param {Record<string, unknown>} change */
 async function set(change) {
+  for (const name of Object.keys(change)) changing.set(name, (changing.get(name) ?? 0) + 1);
   try {
     notice("error", "", "");
     const headers = { "Content-Type": "application/json" };
@@ -173,6 +182,10 @@ async function set(change) {
   } catch (error) {
     complain(error);
   }
+  setTimeout(() => {
+    for (const name of Object.keys(change)) changing.set(name, (changing.get(name) ?? 0) - 1);
+    refresh(); // what was held back meanwhile, or, where the change was refused, what is so instead
+  }, SETTLED_MS);
 }
 
 /** @param {string} name @returns {HTMLInputElement[]} */
@@ -218,9 +231,10 @@ function showExamples() {
   text.lang = spoken;
 }
 
-/** Show what the server says; a control the person is just using is left alone. @param {Partial<SignerRow>} settings */
-function showSettings(settings) {
+/** Show what the server says; a control the person is just using is left alone. @param {Partial<SignerRow>} told */
+function showSettings(told) {
   const busy = document.activeElement;
+  const settings = /** @type {Partial<SignerRow>} */ (Object.fromEntries(Object.entries(told).filter(([name]) => !changing.get(name))));
   if (settings.rate !== undefined && busy !== rate) {
     rate.value = String(settings.rate);
     showRate(settings.rate);

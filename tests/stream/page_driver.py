@@ -152,7 +152,7 @@ class Server:
         rows: list[dict[str, Any]] = self.request("GET", "/signers")
         return next(row for row in rows if row["name"] == "main")
 
-    def until(self, condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = 45) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             ended = self.process is None or self.process.poll() is not None

@@ -48,7 +48,7 @@ def open_page(chromium: Any, site: Server) -> Iterator[Callable[..., Any]]:
         context = chromium.new_context(viewport={"width": 1280, "height": 860}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(45_000)
         if errors:
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.on("console", note)
