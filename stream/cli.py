@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gloss": ("stream.gloss_command", "turn sentences into glosses, one line in, one line out"),
     "train": ("trainer.train_command", "train a model from a corpus of your own"),
     "eval": ("trainer.eval_command", "measure a trained model"),
+    "bench": ("stream.bench_command", "measure: latency, captions, viewers, soak, chaos"),
     "doctor": ("stream.doctor", "tell what is present, what is missing and what follows"),
 }
 FRAME_BY_FRAME = ("serve", "say")

@@ -65,7 +65,7 @@ class Server:
             raise
 
     async def drain(self) -> int:
-        """Finish what is being signed, within `Config.drain_s`; nobody new is admitted. Returns signs left."""
+        """Finish what is being signed, within `Config.drain_s`, and admit nobody. Returns signs left."""
         log.info("ending: what is being signed is finished within %.0f s", self.config.drain_s)
         left = await self.stage.drain(self.config.drain_s)
         if left:
