@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from engine.nn.blocks import DecoderBlock, EncoderBlock, Norm
+from engine.nn.blocks import DecoderBlock, Dropout, EncoderBlock, Norm
 from engine.nn.relative import RelativeBias, sinusoids
 
 PAD = 0
@@ -110,7 +110,7 @@ class Seq2Seq(nn.Module):
             DecoderBlock(c.width, c.heads, c.inner, c.dropout) for _ in range(c.decoder_layers)
         )
         self.encoder_norm, self.decoder_norm = Norm(c.width), Norm(c.width)
-        self.drop = nn.Dropout(c.dropout)
+        self.drop = Dropout(c.dropout)
         for module in self.modules():
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=c.width**-0.5)

@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 
+from engine.nn.blocks import dropped
 from engine.nn.decoding import Rules, beam, greedy, looks
 from engine.nn.relative import RelativeBias
 from engine.nn.seq2seq import PAD, Seq2Seq, Seq2SeqConfig
@@ -160,3 +161,29 @@ def test_sizes_are_checked() -> None:
         Seq2SeqConfig(10, 10, width=30, heads=4)
     with pytest.raises(ValueError, match="dropout"):
         Seq2SeqConfig(10, 10, dropout=1.0)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.1, 0.2, 0.5])
+def test_dropout_zeroes_its_share_and_keeps_the_mean(probability: float) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(401, 501, requires_grad=True)  # no multiple of the eight bytes drawn at once
+    y = dropped(x, probability)
+    share = round(256 * probability) / 256
+    assert abs(float((y == 0).float().mean()) - share) < 0.005
+    assert abs(float(y.mean().detach()) - 1) < 0.01
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
+    again = dropped(x, probability)
+    assert torch.equal(y, again) == (probability == 0)  # another draw each time
+    torch.manual_seed(0)
+    assert torch.equal(y, dropped(x, probability))  # and the same one from the same seed
+
+
+def test_dropout_rests_outside_training(model: Seq2Seq, source: torch.Tensor) -> None:
+    target = torch.full((3, 4), PAD)
+    assert torch.equal(model(source, target), model(source, target))
+    model.train()
+    try:
+        assert not torch.equal(model(source, target), model(source, target))
+    finally:
+        model.eval()

@@ -1,0 +1,298 @@
+"""The joint generator: glosses in, the next frame of pose, hands and body out, one step at a time.
+
+Enters: windows of gloss tokens, progress within the present gloss, normalised frames of the three modalities.
+Leaves: the next frame of each, and how long a gloss takes. Does not know motion files, vocabularies or clocks.
+
+SignAligner (arXiv 2506.11621), equations 1 to 6: a text encoder, and one decoder per modality with causal
+self-attention over its own past and cross-attention to the text, stepped together. What is different, for
+streaming:
+
+- The text is a window: the present gloss with `around` neighbours on either side. Each gloss has a memory of
+  its own, made from its window when its turn comes, so that text may be appended for ever and the past is never
+  recomputed. What is not known yet is a blank.
+- Time is generated. `timing` says how many frames a gloss takes and when it counts as performed; progress (the
+  counter) is counted along that, and the gloss stops where it is full. Nothing is read from a target.
+- A frame is the meeting of two forecasts: where the hands ought to be (position), and how they go on from where
+  they are (velocity); a learned gate weighs them. Position alone trembles, velocity alone drifts.
+- Self-attention is over a ring of the latest frames and the first ones (`engine.nn.ring`).
+
+M = 3 modalities, B rows (signers), T frames, C channels (of the widest modality), N = 2 * around + 1 tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine.nn.blocks import EncoderBlock
+from engine.nn.ring import Reach, Ring, bias_of_kinds
+from engine.nn.threefold import ParallelBlock, Stacked, normed
+
+STREAMS = 3
+BLANK, OTHER, REST = 0, 1, 2
+"""Tokens: nothing known; a gloss the model has no word for; going to rest."""
+SPECIALS = 3
+PROGRESS = 16
+"""How many numbers describe progress, see `progress_features`."""
+_LARGEST = 1 << 16
+
+
+@dataclass(frozen=True)
+class CogenerationConfig:
+    """Sizes. channels: moving channels of pose, hands, smplx. context: frames that self-attention sees; sinks:
+    first frames that it never loses. around: glosses before and after the present one that are seen.
+    """
+
+    tokens: int
+    languages: int = 1
+    channels: tuple[int, int, int] = (56, 96, 140)
+    width: int = 128
+    heads: int = 4
+    layers: int = 3
+    inner: int = 256
+    encoder_width: int = 64
+    encoder_layers: int = 2
+    around: int = 3
+    context: int = 24
+    sinks: int = 2
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        sizes = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "channels"}
+        for name, got in [*sizes.items(), *(("channels", c) for c in self.channels)]:
+            least = {"tokens": SPECIALS + 1, "around": 2, "sinks": 0}.get(name, 1)
+            if isinstance(got, bool) or not isinstance(got, int) or not least <= got <= _LARGEST:
+                raise ValueError(
+                    f"CogenerationConfig.{name}: got {got!r}, expected a whole number {least}..{_LARGEST}"
+                )
+        if len(self.channels) != STREAMS:
+            raise ValueError(f"CogenerationConfig.channels: got {self.channels}, expected {STREAMS} numbers")
+        for name, width in (("width", self.width), ("encoder_width", self.encoder_width)):
+            if width % self.heads:
+                raise ValueError(f"CogenerationConfig.{name}: got {width}, no multiple of heads={self.heads}")
+        if self.parameters > 2e9:
+            raise ValueError(
+                f"CogenerationConfig: these sizes make {self.parameters / 1e9:.1f} thousand million weights; "
+                "expected at most 2, about 0.0015 are shipped"
+            )
+
+    @property
+    def window(self) -> int:
+        """Tokens in a window."""
+        return 2 * self.around + 1
+
+    @property
+    def widest(self) -> int:
+        """Channels of the widest modality; the others are padded with zeros."""
+        return max(self.channels)
+
+    @property
+    def parameters(self) -> int:
+        """About how many weights."""
+        block = self.width * (4 * self.width + self.inner) + (2 * self.width + self.inner) * self.width
+        block += 2 * self.encoder_width * self.width
+        ends = (4 * self.widest + PROGRESS + 3 * self.encoder_width) * self.width
+        encoder = self.encoder_layers * 8 * self.encoder_width**2 + self.tokens * self.encoder_width
+        return STREAMS * (self.layers * block + ends) + encoder
+
+
+def progress_features(progress: Tensor, elapsed: Tensor, left: Tensor, log_rate: Tensor) -> Tensor:
+    """[..., 16] of progress 0..1, frames elapsed (1 is the first), frames left after this one, log rate."""
+    turns = [progress * (math.pi * k) for k in (1, 2, 4)]
+    waves = [wave for turn in turns for wave in (turn.sin(), turn.cos())]
+    total = elapsed + left
+    near = [(elapsed / 12).clamp(max=1), (left / 12).clamp(max=1), (-elapsed / 2).exp(), (-left / 2).exp()]
+    near += [(-elapsed / 6).exp(), (-left / 6).exp()]
+    return torch.stack([progress, progress**2, *waves, *near, total.log() - 2, log_rate], -1)
+
+
+@dataclass
+class Focus:
+    """What a gloss gives to every frame of it. bias [M, B, D]; per layer keys, values [M, B, H, N, Dh]."""
+
+    bias: Tensor
+    keys: Tensor  # [layers, M, B, H, N, Dh]
+    values: Tensor
+
+    def put(self, rows: Sequence[int] | Tensor, other: Focus) -> None:
+        """Overwrite the focus of `rows` by another one of as many rows."""
+        index = torch.as_tensor(rows, device=self.bias.device)
+        self.bias.index_copy_(1, index, other.bias)
+        self.keys.index_copy_(2, index, other.keys)
+        self.values.index_copy_(2, index, other.values)
+
+
+@dataclass
+class CogenerationState:
+    """Streaming state of B rows: preallocated, updated in place.
+
+    history [M, B, rewind + 2, C]: latest frames, normalised. biases [layers, phases, M, H, slots]: attention bias
+    of every phase of the ring. ring: keys and values. focus: of the present gloss of each row.
+    """
+
+    ring: Ring
+    history: Tensor
+    focus: Focus
+    biases: Tensor
+    memory_bias: Tensor  # [layers, M, 1, H, 1, N]
+
+    def reset(self, frame: Tensor, rows: Tensor | None = None) -> None:
+        """Begin anew from a normalised frame [M, B, C], standing still (rows [B] bool; None: all)."""
+        self.ring.reset(rows)
+        wide = frame.unsqueeze(2)  # [M, B, 1, C]
+        if rows is None:
+            self.history.copy_(wide.expand_as(self.history))
+        else:
+            self.history.copy_(torch.where(rows[:, None, None], wide, self.history))
+
+    def rewind(self, steps: int, rows: Tensor | None = None) -> None:
+        """As if the last `steps` steps had never happened. The focus is the caller's to put back."""
+        self.ring.rewind(steps, rows)
+
+    def latest(self) -> tuple[Tensor, Tensor]:
+        """The latest frame and the one before it, each [M, B, C]."""
+        held = self.history.shape[2]
+        at, rows = self.ring.position, self.ring.row_numbers
+        return self.history[:, rows, (at - 1) % held], self.history[:, rows, (at - 2) % held]
+
+
+class Cogenerator(nn.Module):
+    """See the module."""
+
+    def __init__(self, config: CogenerationConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.reach = Reach(c.context, c.sinks)
+        self.token = nn.Embedding(c.tokens, c.encoder_width)
+        self.language = nn.Embedding(c.languages, c.encoder_width)
+        self.word_end = nn.Parameter(torch.randn(c.encoder_width) * 0.3)
+        self.place = nn.Parameter(torch.randn(c.window, c.encoder_width) * 0.3)
+        self.encoder = nn.ModuleList(
+            EncoderBlock(c.encoder_width, c.heads, 2 * c.encoder_width, 0.0) for _ in range(c.encoder_layers)
+        )
+        near = 3 * c.encoder_width
+        self.clock = nn.Sequential(nn.Linear(near + 1, 128), nn.SiLU(), nn.Linear(128, 2))
+        self.enter = Stacked(STREAMS, 2 * c.widest + PROGRESS, c.width)
+        self.about = Stacked(STREAMS, near, c.width)
+        self.blocks = nn.ModuleList(
+            ParallelBlock(STREAMS, c.width, c.heads, c.inner, c.encoder_width, c.layers)
+            for _ in range(c.layers)
+        )
+        self.leave = Stacked(STREAMS, c.width, 2 * c.widest + 1)
+        with torch.no_grad():
+            self.leave.weight[:, :, c.widest :] *= 0.1  # velocities begin small
+        shape = (c.layers, STREAMS, c.heads)
+        slope = torch.linspace(0, 0.3, c.heads)[:, None] * torch.arange(self.reach.kinds)
+        self.distance = nn.Parameter((-slope).expand(*shape, -1).clone())
+        self.offset = nn.Parameter(torch.zeros(*shape, c.window))
+
+    # -- text ----------------------------------------------------------------------------------
+
+    def encode(self, tokens: Tensor, languages: Tensor, word_ends: Tensor) -> Tensor:
+        """The memory [B, N, E] of glosses from their windows: tokens [B, N], languages [B], word_ends [B, N]."""
+        x = self.token(tokens) + self.language(languages)[:, None] + self.place
+        x = x + word_ends[..., None].to(x.dtype) * self.word_end
+        nowhere = x.new_zeros(())
+        for block in self.encoder:
+            x = block(x, nowhere)
+        return x
+
+    def centre(self, memory: Tensor) -> Tensor:
+        """The gloss before, the present one and the next, side by side: [B, 3 E]."""
+        around = self.config.around
+        return memory[:, around - 1 : around + 2].flatten(1)
+
+    def timing(self, memory: Tensor, log_rate: Tensor) -> tuple[Tensor, Tensor]:
+        """How many frames the gloss takes, [B], and after which share of them it counts as performed, [B]."""
+        out = self.clock(torch.cat([self.centre(memory), log_rate[:, None]], -1))
+        return (out[:, 0] + 2.0).exp(), out[:, 1].sigmoid()
+
+    def focus(self, memory: Tensor) -> Focus:
+        """What the frames of glosses with these memories [B, N, E] are told."""
+        pairs = [block.memory(memory) for block in self._blocks()]
+        near = self.centre(memory)
+        bias = self.about(near.expand(STREAMS, *near.shape))
+        return Focus(bias, torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
+
+    # -- all frames at once --------------------------------------------------------------------
+
+    def forward(self, before: Tensor, progress: Tensor, memory: Tensor, owner: Tensor) -> tuple[Tensor, ...]:
+        """Frames, forecasts of position and of velocity, each [M, B, T, C].
+
+        before [M, B, T + 1, C]: normalised frames, from two before the first wanted to one before the last. progress [B, T, 16]. memory [B, G, N, E] of the glosses that come; owner [B, T]:
+        which of them each frame belongs to. Position 0 is the first frame wanted.
+        """
+        rows, frames = owner.shape
+        glosses = memory.shape[1]
+        flat = memory.flatten(0, 1)
+        focus = self.focus(flat)
+        bias = focus.bias.unflatten(1, (rows, glosses))  # [M, B, G, D]
+        index = owner[None, :, :, None].expand(STREAMS, -1, -1, bias.shape[-1])
+        x = self._enter(before[:, :, 1:], before[:, :, :-1], progress, bias.gather(2, index))
+        positions = torch.arange(frames, device=owner.device)
+        kinds = self.reach.kind(positions[:, None], positions[None, :])
+        past = bias_of_kinds(self.distance, kinds)[:, :, None]  # [layers, M, 1, H, T, T]
+        hidden = torch.zeros(rows, frames, glosses, device=x.device).fill_(-torch.inf)
+        hidden.scatter_(2, owner[..., None], 0.0)  # a frame is told of its own gloss's window only
+        hidden = hidden.repeat_interleave(self.config.window, -1)[None, :, None]  # [1, B, 1, T, G N]
+        told = self.offset.repeat(1, 1, 1, glosses)[:, :, None, :, None]  # [layers, M, 1, H, 1, G N]
+        for number, block in enumerate(self._blocks()):
+            keys, values = (
+                y[number].unflatten(1, (rows, glosses)).transpose(2, 3).flatten(3, 4)  # [M, B, H, G N, Dh]
+                for y in (focus.keys, focus.values)
+            )
+            x = block(x, past[number], (keys, values), told[number] + hidden)
+        return self._leave(x, before[:, :, 1:], before[:, :, :-1])
+
+    # -- one frame -----------------------------------------------------------------------------
+
+    def open(self, rows: int = 1, rewind: int = 1) -> CogenerationState:
+        """State for `rows` signers, standing in the mean pose, told of nothing; may go back `rewind` frames."""
+        c, like = self.config, self.distance.detach()
+        ring = Ring(self.reach, rows=rows, heads=c.heads, width=c.width // c.heads, layers=c.layers,
+                    streams=STREAMS, rewind=rewind, like=like)  # fmt: skip
+        shape = (c.layers, STREAMS, rows, c.heads, c.window, c.width // c.heads)
+        focus = Focus(like.new_zeros(STREAMS, rows, c.width), like.new_zeros(shape), like.new_zeros(shape))
+        biases = bias_of_kinds(like, ring.kinds).permute(0, 3, 1, 2, 4).contiguous()
+        history = like.new_zeros(STREAMS, rows, rewind + 2, c.widest)
+        return CogenerationState(ring, history, focus, biases, self.offset.detach()[:, :, None, :, None])
+
+    def step(self, progress: Tensor, state: CogenerationState, active: Tensor | None = None) -> Tensor:
+        """The next frame [M, B, C] of every row (where `active` [B]; None: all). progress [B, 16]."""
+        ring = state.ring
+        slots = ring.slots()
+        biases = state.biases[:, ring.phase()].transpose(1, 2).unsqueeze(-2)  # [layers, M, B, H, 1, slots]
+        last, before = state.latest()
+        x = self._enter(last, before, progress, state.focus.bias)
+        for number, block in enumerate(self._blocks()):
+            query, key, value, ask, feed = block.project(x)
+            held = ring.write(number, key, value, slots, active)
+            told = state.focus.keys[number], state.focus.values[number]
+            x = block.finish(x, query, held, biases[number], ask, told, state.memory_bias[number], feed)
+        frame, _, _ = self._leave(x, last, before)
+        at = ring.position % state.history.shape[2]
+        rows = ring.row_numbers
+        kept = frame if active is None else torch.where(active[:, None], frame, state.history[:, rows, at])
+        state.history[:, rows, at] = kept
+        ring.advance(active)
+        return frame
+
+    # -- parts that both share -----------------------------------------------------------------
+
+    def _blocks(self) -> list[ParallelBlock]:
+        return list(self.blocks)  # type: ignore[arg-type]
+
+    def _enter(self, last: Tensor, before: Tensor, progress: Tensor, bias: Tensor) -> Tensor:
+        given = progress.expand(STREAMS, *progress.shape)
+        return self.enter(torch.cat([last, last - before, given], -1)) + bias
+
+    def _leave(self, x: Tensor, last: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        widest = self.config.widest
+        position, change, gate = self.leave(normed(x)).split([widest, widest, 1], -1)
+        onward = last + change
+        return torch.lerp(onward, position, gate.sigmoid()), position, onward
