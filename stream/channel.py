@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ class Channel:
         self.hooks = PeerHooks(
             opened=self._opened, message=self._message, closed=self._closed, sent=self._frame_sent
         )
+        self.listeners: list[Callable[[events.Message], None]] = []
+        """Others on the loop who hear what viewers are told (kiosks)."""
         self.motion_frames = 0
         self._config = config
         self._captions = CaptionLog(config.max_text_chars, settings.name)
@@ -187,6 +190,8 @@ class Channel:
         text = json.dumps(message, ensure_ascii=False)
         for peer in self.peers:
             peer.send_event(text)
+        for listener in self.listeners:
+            listener(message)
 
     def motion(self, frame: MotionFrame) -> None:
         """A frame was stepped: tell what is signed now, and pass the motion to those who want it."""

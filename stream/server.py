@@ -13,8 +13,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
@@ -33,11 +34,28 @@ log = logging.getLogger(__name__)
 WEB = Path(__file__).parent / "web"
 
 
+class Beside(Protocol):
+    """What a server runs beside its signers (kiosks on MQTT). Started once they are on air; closed first.
+
+    `start` raises ValueError for what it cannot use. `trouble`: what is wrong just now, in words.
+    """
+
+    @property
+    def routes(self) -> Sequence[web.AbstractRouteDef]: ...
+
+    async def start(self, stage: Stage) -> None: ...
+
+    def trouble(self) -> list[str]: ...
+
+    async def close(self) -> None: ...
+
+
 class Server:
     """One running server. `start`, then `close`; `address` says where it listens."""
 
-    def __init__(self, config: Config, cast: Cast) -> None:
+    def __init__(self, config: Config, cast: Cast, beside: Sequence[Beside] = ()) -> None:
         self.config = config
+        self.beside = beside
         self.stage = Stage(config, cast)
         self.address = ""
         self._runner: web.AppRunner | None = None
@@ -54,11 +72,19 @@ class Server:
         app.add_routes(routes.ROUTES)
         app.add_routes(signaling.ROUTES)
         app.add_routes(page_routes())
+        for other in self.beside:
+            app.add_routes(other.routes)
         runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.config.grace_s)
         try:
             await runner.setup()
             listener = self._bind()  # at once, so that a port in use is told before anything slow
             await self._put_on_air()
+            for other in self.beside:
+                self.stage.others.append(other.trouble)
+                try:
+                    await other.start(self.stage)
+                except ValueError as error:
+                    raise StartupError(str(error)) from error
             await self._listen(runner, listener)
         except BaseException:
             await self.close()
@@ -74,6 +100,8 @@ class Server:
 
     async def close(self) -> int:
         """End every session within the grace, then threads and port. Returns how many were cut."""
+        for other in self.beside:
+            await other.close()
         cut = await self.stage.close(self.config.grace_s)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -155,6 +183,7 @@ async def run(
     config: Config,
     cast: Cast | None = None,
     ready: Callable[[str], None] = announce,
+    beside: Sequence[Beside] = (),
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is being signed; a second one ends at once.
 
@@ -167,7 +196,7 @@ async def run(
         from stream.cast import default_cast  # the heavy half: torch, lexicons, GL
 
         cast = own = await asyncio.to_thread(default_cast, config)
-    server = Server(config, cast)
+    server = Server(config, cast, beside)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -43,6 +43,8 @@ class Stage:
         self.captioning: dict[str, Captioning] = {}
         self.pipeline = Pipeline(cast.scheduler())
         self.refused = 0
+        self.others: list[Callable[[], list[str]]] = []
+        """Who else may be in trouble: what runs beside the signers."""
         self.metrics = Metrics(self.stats)
         self.draining = False
         self.put_on_air = False
@@ -169,7 +171,8 @@ class Stage:
     def trouble(self) -> list[str]:
         """What is wrong just now, in words; empty when all is well."""
         captions = [trouble for feeds in self.captioning.values() for trouble in feeds.trouble()]
-        return self.pipeline.trouble() + captions
+        others = [trouble for tell in self.others for trouble in tell()]
+        return self.pipeline.trouble() + captions + others
 
     def unready(self) -> list[str]:
         """Why no viewers should be sent here just now; empty when they are welcome."""
