@@ -1,0 +1,241 @@
+"""Trains the joint generator: motion sequences in, a `CogenerationModel` folder out.
+
+Enters: a `SequenceStore`, a `CogenerationTraining`. Leaves: a task for `trainer.loop`, and the model.
+Does not know files of corpora (see `trainer.data`) or command lines.
+
+Against drift the decoder learns from its own mistakes: in a growing share of batches it is fed the frames that it
+made itself, running free from the first frame of the crop (self-forcing), and asked for the true next frame all
+the same. In the other batches what it is fed is disturbed. Times are the true ones while learning: that is what
+the frames are aligned with. Everything that is measured runs on generated time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine.choreography.cogeneration_model import CogenerationModel
+from engine.nn.cogeneration import STREAMS, CogenerationConfig, Cogenerator, Focus
+from trainer.cogeneration_data import Batch, Corpus, Utterance, crop, read
+from trainer.cogeneration_free import free_run
+from trainer.data.sequences import SequenceStore
+from trainer.loop import Loop, LoopConfig
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CogenerationTraining:
+    """One training. Sizes as in `CogenerationConfig`; a batch is so many crops of so many frames.
+
+    steps_an_epoch: batches between two looks at the development sequences. rollout: share of batches fed with the
+    model's own frames at the end, reached linearly after `rollout_after` of the training. noise: spread of the
+    disturbance in the other ones. unknown: share of windows of glosses that lack what is to come or what was.
+    velocity, forecasts, timing: weights of the losses beside that of the frame. start_share: share of crops that
+    begin with the utterance. development: sequences held back for looking. most: at most so many sequences.
+    """
+
+    width: int = 128
+    heads: int = 4
+    layers: int = 3
+    inner: int = 256
+    encoder_width: int = 64
+    encoder_layers: int = 2
+    around: int = 3
+    context: int = 24
+    sinks: int = 2
+    batch: int = 16
+    frames: int = 64
+    steps_an_epoch: int = 200
+    rollout: float = 0.6
+    rollout_after: float = 0.1
+    noise: float = 0.15
+    unknown: float = 0.15
+    velocity: float = 1.0
+    forecasts: float = 0.3
+    timing: float = 0.3
+    start_share: float = 0.2
+    development: int = 24
+    most: int = 0
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(
+            epochs=20, learning_rate=2e-3, warmup_steps=200, schedule="cosine", floor=0.02, average=0.995
+        )
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("rollout", "rollout_after", "unknown", "start_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"CogenerationTraining.{name}: got {getattr(self, name)}, expected 0..1")
+        for name in ("noise", "velocity", "forecasts", "timing", "most"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"CogenerationTraining.{name}: got {getattr(self, name)}, expected 0 or more")
+        for name in ("batch", "steps_an_epoch", "development"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"CogenerationTraining.{name}: got {getattr(self, name)}, expected at least 1")
+        if self.frames < 4:
+            raise ValueError(f"CogenerationTraining.frames: got {self.frames}, expected at least 4")
+
+
+class CogenerationTask:
+    """The generator's side of the training loop."""
+
+    def __init__(self, corpus: Corpus, config: CogenerationTraining, device: str = "cpu") -> None:
+        if len(corpus.utterances) <= config.development:
+            raise ValueError(
+                f"cogeneration: got {len(corpus.utterances)} sequences and development={config.development}; "
+                "expected more of them than are held back"
+            )
+        self.config, self.corpus, self.device = config, corpus, device
+        every = len(corpus.utterances) // config.development
+        self.dev = corpus.utterances[::every][: config.development]
+        held = {id(u) for u in self.dev}
+        self.train = [u for u in corpus.utterances if id(u) not in held]
+        torch.manual_seed(config.loop.seed)
+        sizes = {f.name: getattr(config, f.name) for f in dataclasses.fields(CogenerationConfig)
+                 if hasattr(config, f.name)}  # fmt: skip
+        self.network = CogenerationConfig(
+            tokens=3 + len(corpus.words), languages=len(corpus.languages), channels=corpus.channels.counts, **sizes
+        )
+        self.model = Cogenerator(self.network).to(device)
+        used = torch.from_numpy(corpus.channels.used).to(device)
+        self.weight = (used / used.sum(1, keepdim=True))[:, None, None]  # [M, 1, 1, C]
+
+    # -- batches -------------------------------------------------------------------------------
+
+    def batches(self, epoch: int) -> Sequence[Batch]:
+        """Crops drawn from the seed and the epoch, made as they are asked for."""
+        return _Batches(self, epoch)
+
+    def make(self, epoch: int, number: int) -> Batch:
+        c = self.config
+        rng = np.random.default_rng([c.loop.seed, epoch, number])
+        chosen = []
+        for index in rng.integers(0, len(self.train), c.batch):
+            u = self.train[index]
+            furthest = max(0, len(u) - c.frames)
+            at = 0 if rng.random() < c.start_share else int(rng.integers(0, furthest + 1))
+            chosen.append((u, at))
+        done = (epoch + number / c.steps_an_epoch) / c.loop.epochs
+        ramp = min(max((done - c.rollout_after) / 0.3, 0.0), 1.0)
+        own = bool(rng.random() < c.rollout * ramp)
+        return crop(chosen, c.frames, c.around, rng, unknown=c.unknown, rollout=own)
+
+    # -- losses --------------------------------------------------------------------------------
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Mean absolute errors (L_TMC, equation 6) of the frame, its two forecasts and its speed, and of time."""
+        c, model = self.config, self.model
+        batch = _moved(batch, self.device)
+        rows, segments = batch.segments.shape
+        memory = self._memory(batch)
+        before = self._own(batch, memory.detach()) if batch.rollout else self._disturbed(batch.before)
+        frame, position, onward = model(before, batch.progress, memory, batch.owner)
+        there = batch.there[None, :, :, None] * self.weight
+        total = batch.there.sum() * STREAMS
+        target = batch.target
+
+        def error(made: Tensor, true: Tensor) -> Tensor:
+            return ((made - true).abs() * there).sum() / total
+
+        spatial = error(frame, target)
+        speed = error(frame - before[:, :, 1:], target - before[:, :, 1:]) if c.velocity == 0 else (
+            ((frame[:, :, 1:] - frame[:, :, :-1]) - (target[:, :, 1:] - target[:, :, :-1])).abs() * there[:, :, 1:]
+        ).sum() / total  # fmt: skip
+        forecasts = error(position, target) + error(onward, target)
+        log_rate = batch.log_rate[:, None].expand(rows, segments)[batch.segments]
+        frames, performed = model.timing(memory[batch.segments], log_rate)
+        timing = functional.smooth_l1_loss(frames.log(), batch.lengths[batch.segments].log(), beta=0.05)
+        timing = timing + (performed - batch.performed[batch.segments]).abs().mean()
+        loss = spatial + c.velocity * speed + c.forecasts * forecasts + c.timing * timing
+        return {"loss": loss, "frame": spatial, "speed": speed, "forecasts": forecasts, "time": timing}
+
+    def _memory(self, batch: Batch) -> Tensor:
+        rows, segments, window = batch.tokens.shape
+        languages = batch.languages[:, None].expand(rows, segments).flatten()
+        flat = self.model.encode(batch.tokens.flatten(0, 1), languages, batch.word_ends.flatten(0, 1))
+        return flat.unflatten(0, (rows, segments))
+
+    def _disturbed(self, before: Tensor) -> Tensor:
+        """What the decoder is fed, off by a little for a while and trembling."""
+        streams, rows, frames, channels = before.shape
+        size = self.config.noise * torch.rand(rows, device=before.device)[:, None, None]
+        drift = torch.randn(streams, rows, 1, channels, device=before.device)
+        fade = torch.linspace(1, 0, frames, device=before.device)[:, None]
+        jitter = 0.2 * torch.randn_like(before)
+        return before + size * (drift * fade + jitter)
+
+    @torch.no_grad()
+    def _own(self, batch: Batch, memory: Tensor) -> Tensor:
+        """What the decoder made itself, running free from the (disturbed) first frame of the crop."""
+        model = self.model
+        rows, segments = batch.segments.shape
+        focus = model.focus(memory.flatten(0, 1))
+        state = model.open(rows, rewind=1)
+        start = self._disturbed(batch.before[:, :, :2])
+        state.reset(start[:, :, 1])
+        state.history[:, :, -2] = start[:, :, 0]
+        made = []
+        base = torch.arange(rows, device=memory.device) * segments
+        for t in range(batch.owner.shape[1] - 1):
+            index = base + batch.owner[:, t]
+            state.focus = Focus(focus.bias[:, index], focus.keys[:, :, index], focus.values[:, :, index])
+            made.append(model.step(batch.progress[:, t], state))
+        return torch.cat([start, torch.stack(made, 2)], 2)
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def evaluate(self, model: Cogenerator) -> dict[str, float]:
+        """Free-running on the development sequences: error on true time; durations and paths on its own."""
+        return free_run(self.kept(model), self.dev)
+
+    def kept(self, model: Cogenerator) -> CogenerationModel:
+        """The network with its words, ready to generate or to save."""
+        c = self.corpus
+        return CogenerationModel(model, c.words, c.languages, c.channels.normaliser, c.fps)
+
+
+class _Batches(Sequence[Batch]):
+    def __init__(self, task: CogenerationTask, epoch: int) -> None:
+        self._task, self._epoch = task, epoch
+
+    def __len__(self) -> int:
+        return self._task.config.steps_an_epoch
+
+    def __getitem__(self, number: int) -> Batch:  # type: ignore[override]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        return self._task.make(self._epoch, number)
+
+
+def _moved(batch: Batch, device: str) -> Batch:
+    if device == "cpu":
+        return batch
+    values = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+    return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+
+
+def train(
+    folders: Sequence[Path], config: CogenerationTraining, folder: Path, device: str = "cpu"
+) -> CogenerationModel:
+    """Train one model from folders of sequences into `folder`, resuming what it holds. The averaged model."""
+    corpus = read(SequenceStore(*folders), config.most)
+    task = CogenerationTask(corpus, config, device)
+    loop = Loop(task, config.loop, folder)
+    frames = sum(map(len, task.train))
+    parameters = sum(p.numel() for p in task.model.parameters())
+    told = (len(task.train), frames, len(corpus.words), parameters / 1e6, folder)
+    log.info("cogeneration: %d sequences of %d frames, %d words, %.2f M parameters, %s", *told)
+    figures = loop.run()
+    model = task.kept(loop.averaged)
+    model.save(folder, training=dataclasses.asdict(config), figures=figures, sequences=len(task.train))
+    return model
