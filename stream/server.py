@@ -226,11 +226,11 @@ async def run(
             await asyncio.to_thread(own.close)
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, beside: Sequence[Beside] = ()) -> int:
     """Serve on a loop of its own until told to stop. Returns 0; raises StartupError."""
     import uvloop
 
-    uvloop.run(run(config))
+    uvloop.run(run(config, beside=beside))
     return 0
 
 
