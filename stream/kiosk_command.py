@@ -20,13 +20,23 @@ MAX_KIOSKS = 64
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     serve_command.add_arguments(parser)
     kiosk = parser.add_argument_group("kiosks")
-    kiosk.add_argument("--broker", required=True, metavar="URL", help="mqtt://host[:port] or mqtts://host[:port]")
+    kiosk.add_argument(
+        "--broker", required=True, metavar="URL", help="mqtt://host[:port] or mqtts://host[:port]"
+    )
     kiosk.add_argument("--kiosk", action="append", required=True, metavar="NAME[:LANGUAGE[:AVATAR]]",
                        help="a kiosk (repeatable), e.g. lobby or gate2:gsg; its page is /kiosk/NAME")  # fmt: skip
-    kiosk.add_argument("--base", default="signs", help="topics are BASE/KIOSK/{cmd,state,status,event}; default %(default)s")
-    kiosk.add_argument("--username-file", type=Path, help="file with the broker's user name; or HANDSTREAM_MQTT_USERNAME")
-    kiosk.add_argument("--password-file", type=Path, help="file with the password; or HANDSTREAM_MQTT_PASSWORD")
-    kiosk.add_argument("--ca", type=Path, help="certificates the broker's is checked with; default: the system's")
+    kiosk.add_argument(
+        "--base", default="signs", help="topics are BASE/KIOSK/{cmd,state,status,event}; default %(default)s"
+    )
+    kiosk.add_argument(
+        "--username-file", type=Path, help="file with the broker's user name; or HANDSTREAM_MQTT_USERNAME"
+    )
+    kiosk.add_argument(
+        "--password-file", type=Path, help="file with the password; or HANDSTREAM_MQTT_PASSWORD"
+    )
+    kiosk.add_argument(
+        "--ca", type=Path, help="certificates the broker's is checked with; default: the system's"
+    )
     kiosk.add_argument("--client-certificate", type=Path, help="our certificate, where the broker wants one")
     kiosk.add_argument("--client-key", type=Path, help="its key, where it is not in the same file")
     kiosk.add_argument("--session", type=int, default=3600, metavar="SECONDS",
