@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 
 POOL = 256
-"""Batches' worth of sentences among which those of like length meet. At 32 a seventh of all positions was padding,
-at 256 it is a twentieth; sentences still meet others in every epoch."""
+"""Batches' worth of sentences among which those of like length meet. At 32 a seventh of all positions was
+padding, at 256 it is a twentieth; sentences still meet others in every epoch."""
 
 
 @dataclass(frozen=True)
