@@ -9,7 +9,9 @@ Frames pay about a microsecond each for a histogram; everything else is gathered
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+from collections import Counter as Counted
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -151,6 +153,7 @@ class _StageCollector(Collector):
         pipeline, scheduler = found["pipeline"], found["pipeline"]["scheduler"]
         gauges = {name: GaugeMetricFamily(f"{PREFIX}_{name}", text) for name, text in GAUGES.items()}
         per_signer = {"viewers", "pending_glosses", "lag_seconds"}
+        gauges["threads"] = GaugeMetricFamily(f"{PREFIX}_threads", GAUGES["threads"], labels=("kind",))
         for name in per_signer:
             gauges[name] = GaugeMetricFamily(f"{PREFIX}_{name}", GAUGES[name], labels=("signer",))
         counters = {
@@ -161,7 +164,8 @@ class _StageCollector(Collector):
         gauges["draining"].add_metric((), float(found.get("draining", False)))
         gauges["trouble"].add_metric((), found.get("trouble", 0))
         gauges["tasks"].add_metric((), _tasks())
-        gauges["threads"].add_metric((), threading.active_count())
+        for kind, count in _threads().items():
+            gauges["threads"].add_metric((kind,), count)
         counters["refused"].add_metric((), found["refused"])
         counters["dropped"].add_metric(("", "before_drawing"), pipeline["dropped_before_drawing"])
         for name in ("late_ticks", "skipped_ticks"):
@@ -194,6 +198,12 @@ _PER_SIGNER = {
     "fallbacks": "fallbacks",
     "omitted": "omitted",
 }
+
+
+def _threads() -> dict[str, int]:
+    """How many there are of each kind: names without their numbers, codecs or addresses."""
+    kinds = [re.split(r"[-_ (]", thread.name)[0] for thread in threading.enumerate()]
+    return dict(Counted(kinds))
 
 
 def _tasks() -> int:

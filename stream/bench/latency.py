@@ -3,10 +3,10 @@
 The physical limit: text arrives at any moment of a frame's period, so half a period passes on average before
 anything can show it, and a whole one at worst. The rest is work.
 
-How the picture is known: its stamp names the sign that it shows and when it was drawn. Every stage is measured
-where it happens: by the poster (request), the server (its `latency` event), and the peer (network, decode);
-what their sum leaves of the whole is told as `gap`. The stamp is a second account: when the server says that
-drawing ended, the stamp must say so too (`stamp`).
+How the picture is known: its stamp names the sign that it shows and when it was drawn. Every stage is
+measured where it happens: by the poster (request), the server (its `latency` event), and the peer (network,
+decode); what their sum leaves of the whole is told as `gap`. The stamp is a second account: when the server
+says that drawing ended, the stamp must say so too (`stamp`).
 """
 
 from __future__ import annotations

@@ -19,15 +19,18 @@ COLOURS = ("#0b6e99", "#d1495b", "#7a8b2f", "#8e5aa8", "#b8792b", "#3a3a3a")
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.45 system-ui, sans-serif; }
 body { margin: 2rem auto; max-width: 68rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
+h1 { font-size: 1.5rem; margin-bottom: .2rem; }
+h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 .facts { opacity: .75; margin-top: 0; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(27rem, 1fr)); gap: 1rem; }
-figure { margin: 0; background: #fff; color: #222; border: 1px solid #8885; border-radius: 6px; padding: .6rem; }
-figure svg { width: 100%; height: auto; } figcaption { font-size: .85rem; }
+figure { margin: 0; padding: .6rem; background: #fff; color: #222; border: 1px solid #8885; }
+figure svg { width: 100%; height: auto; }
+figcaption { font-size: .85rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { padding: .15rem .7rem; text-align: right; border-bottom: 1px solid #8884; }
 td:first-child, th:first-child { text-align: left; }
-.reached { color: #1d7a3c; } .missed { color: #c0262d; font-weight: 600; }
+.reached { color: #1d7a3c; }
+.missed { color: #c0262d; font-weight: 600; }
 @media (prefers-color-scheme: dark) { .reached { color: #67c687; } .missed { color: #ff8a8f; } }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .8rem; }
 """

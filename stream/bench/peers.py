@@ -86,7 +86,9 @@ class AiortcPeer:
 
 
 class ChromiumPeer:
-    """As AiortcPeer, in a browser; needs playwright and Chromium. Raises RuntimeError, saying what is missing."""
+    """As AiortcPeer, in a browser; needs playwright and Chromium. Raises RuntimeError, saying what is
+    missing.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url

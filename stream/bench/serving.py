@@ -88,7 +88,9 @@ class ServerProcess:
         raise TimeoutError(f"the server was not ready within {timeout_s:.0f} s; ask {self.url}readyz why")
 
     def metrics(self) -> dict[str, float]:
-        """Its /metrics: a sample's value by its name, those of different labels added up."""
+        """Its /metrics: values by the name of the sample, those of different labels added up, and by name and
+        label where there is one label.
+        """
         with urllib.request.urlopen(f"{self.url}metrics", timeout=10) as answer:
             return totals(answer.read().decode())
 
@@ -101,11 +103,14 @@ class ServerProcess:
 
 
 def totals(text: str) -> dict[str, float]:
-    """The samples of a metrics page, those of different labels added up."""
+    """The samples of a metrics page, as `ServerProcess.metrics` has them."""
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             found[sample.name] = found.get(sample.name, 0.0) + sample.value
+            if len(sample.labels) == 1:
+                ((label, value),) = sample.labels.items()
+                found[f'{sample.name}{{{label}="{value}"}}'] = sample.value
     return found
 
 

@@ -2,8 +2,9 @@
 
     python -m stream.bench.target serve [options of `handstream serve`]
 
-Enters: arguments; on standard input, a line for each fault: `raise`, `hang SECONDS`, `slow SECONDS`, `encoder`.
-Leaves: what the server leaves. Nothing of it can be reached from the network, and `handstream serve` has none.
+Enters: arguments; on standard input, a line for each fault: `raise`, `hang SECONDS`, `slow SECONDS`,
+`encoder`. Leaves: what the server leaves. Nothing of it can be reached from the network, and `handstream
+serve` has none.
 """
 
 from __future__ import annotations
