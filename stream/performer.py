@@ -98,3 +98,4 @@ class Cast:
     warm: Callable[[str], None] = lambda language: None
     warming: Callable[[], bool] = lambda: False
     close: Callable[[], None] = lambda: None
+    fallback: Callable[[SignerSettings], Renderer] | None = None

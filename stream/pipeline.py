@@ -1,10 +1,10 @@
 """The threads of one server, and what passes between them.
 
-    inference thread -> GL thread -> encoder threads -> event loop -> peers
-    engine.scheduler    rendering    broadcast          broadcast     sender
+    inference thread -> drawing threads -> encoder threads -> event loop -> peers
+    engine.scheduler    rendering          broadcast          broadcast     sender
 
 Enters: signers and their channels. Leaves: motion and pictures to each channel. Does not know what is
-signed or who watches. Motion goes to the loop in order (waits); to the GL thread latest wins (drops
+signed or who watches. Motion goes to the loop in order (waits); to the drawing threads latest wins (drops
 counted), and only while somebody watches: signing goes on unseen, drawing does not.
 """
 
@@ -18,7 +18,7 @@ from stream.channel import Channel
 from stream.config import SignerSettings
 from stream.handoff import Ordered
 from stream.performer import SaidLike, SchedulerLike, SignerLike
-from stream.rendering import RendererFactory, RenderThread
+from stream.rendering import RendererFactory, RenderThreads
 
 MOTION_FRAMES = 64
 """Frames that may wait for a late loop: two and a half seconds. Then signing waits for it too."""
@@ -71,18 +71,20 @@ class _Line:
 class Pipeline:
     """See the module. Methods run on the event loop."""
 
-    def __init__(self, scheduler: SchedulerLike) -> None:
+    def __init__(self, scheduler: SchedulerLike, fps: float = 25.0) -> None:
         self._scheduler = scheduler
-        self._render = RenderThread()
+        self._render = RenderThreads(fps)
         self._lines: dict[str, _Line] = {}
 
     def performer(self, name: str, signer: SignerLike) -> Performer:
         return Performer(name, self._scheduler, signer)
 
-    async def add(self, channel: Channel, factory: RendererFactory) -> None:
+    async def add(
+        self, channel: Channel, factory: RendererFactory, fallback: RendererFactory | None = None
+    ) -> None:
         """Put a channel on air. Raises what its renderer's `open` raises (RuntimeError without a device)."""
         name = channel.settings.name
-        await self._render.add(name, factory, channel.broadcast.offer)
+        await self._render.add(name, factory, channel.broadcast.offer, fallback)
         motion = Ordered(asyncio.get_running_loop(), channel.motion, MOTION_FRAMES)
         self._lines[name] = _Line(channel, motion)
 
@@ -93,9 +95,11 @@ class Pipeline:
 
         await asyncio.to_thread(self._scheduler.add, name, channel.performer.signer, on_frame)
 
-    async def recast(self, channel: Channel, factory: RendererFactory) -> None:
+    async def recast(
+        self, channel: Channel, factory: RendererFactory, fallback: RendererFactory | None = None
+    ) -> None:
         """Draw the channel with another renderer."""
-        await self._render.replace(channel.settings.name, factory)
+        await self._render.replace(channel.settings.name, factory, fallback)
 
     async def remove(self, channel: Channel) -> None:
         """Take a channel off air: no frame of it is stepped, drawn or delivered after this."""
@@ -107,7 +111,11 @@ class Pipeline:
             await self._render.remove(name)
 
     def stats(self) -> dict[str, object]:
-        return {"dropped_before_drawing": self._render.dropped, "scheduler": self._scheduler.stats()}
+        return {
+            "dropped_before_drawing": self._render.dropped,
+            "drawing_threads": self._render.threads(),
+            "scheduler": self._scheduler.stats(),
+        }
 
     def stats_of(self, name: str) -> dict[str, object]:
         return self._render.stats(name)

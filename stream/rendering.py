@@ -1,175 +1,382 @@
-"""The GL thread: one thread that owns every renderer and draws the newest motion of each signer.
+"""The drawing threads: they own every renderer, draw the newest motion of each signer, and never stall it.
 
-Enters: `MotionFrame`s by signer name (latest wins, drops counted). Leaves: `Shot`s, on that thread.
-Does not know encoders, peers, or what a renderer draws with. A renderer that fails is closed and opened
-again after a pause; meanwhile its last picture is repeated, so the stream of its peers goes on.
+Enters: `MotionFrame`s by signer name (latest wins, drops counted). Leaves: `Shot`s, one each period whatever
+happens. Does not know encoders, peers, or what a renderer draws with.
+
+Each signer has a ladder of renderers: the preferred one, and below it a quicker one or a spare. Rung n of
+every signer lives on lane n (`stream.lane`), one thread and one GL context for all. The policy:
+
+- raises, or lost its device: the same motion is drawn by the rung below, at once; the renderer is opened
+  again, after a pause that doubles, and draws unseen until it is in time;
+- overdue: what waits behind it is drawn below; again and again overdue: off, until a trial shows it in time;
+- hangs: its thread is abandoned and a new one takes its place; signers who shared it lose nothing but a turn.
+  An abandoned thread that returns closes what it held and ends. With `MAX_ABANDONED` left hanging no lane
+  is opened any more until one returns, and the rung below draws;
+- nobody can draw: the last picture is sent again, once for each motion.
+
+A call that hangs while it holds the interpreter lock stops the whole process; no thread can cure that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import dataclasses
 import logging
-import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
-from engine.signals import MotionFrame
-from renderer.base import Renderer
-from stream.handoff import Latest
+import numpy as np
+
+from engine.signals import EXPRESSION_SHAPE, HANDS_SHAPE, POSE_SHAPE, SMPLX_SHAPE, MotionFrame
+from renderer.base import PREFERRED, SPARE, DeviceLost, Policy, Renderer
+from stream.easel import Easel, OnShot
+from stream.lane import HUNG, Lane, LaneHung
+from stream.rung import Kind, RendererFactory, Rung
 from stream.shot import Shot
+
+__all__ = ["OnShot", "RenderThreads", "RendererFactory"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-REBUILD_GAP_S = 1.0
-REMEMBERED = 256
-MAX_ORDERS = 64
-"""Orders that may wait for the thread; signers are put on and taken off air one after another, so few do."""
-RendererFactory = Callable[[], Renderer]
-OnShot = Callable[[Shot], None]
+MAX_ABANDONED = 4
+ACTIVE_S = 1.0
+"""After its last motion a signer is looked after for so long; then nobody watches it."""
+CLOSE_S = 5.0
+_RESTING = MotionFrame(
+    0,
+    0,
+    *(np.zeros(shape, np.float32) for shape in (POSE_SHAPE, HANDS_SHAPE, SMPLX_SHAPE, EXPRESSION_SHAPE)),
+)
 
 
-@dataclass
-class _Easel:
-    """One signer's renderer, how to make another, and the last picture it gave."""
-
-    factory: RendererFactory
-    on_shot: OnShot
-    renderer: Renderer | None = None
-    last: Shot | None = None
-    retry_at_s: float = 0.0
-    failures: int = 0
-    frames: int = 0
-    render_ms: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
-
-    def open(self, renderer: Renderer) -> None:
-        renderer.open()
-        self.renderer = renderer
-
-    def close(self) -> None:
-        renderer, self.renderer = self.renderer, None
-        if renderer is None:
-            return
-        try:
-            renderer.close()
-        except Exception:  # the device boundary: a lost context may refuse even this
-            log.exception("a renderer could not be closed")
-
-    def draw(self, motion: MotionFrame) -> None:
-        started = time.perf_counter()
-        try:
-            if self.renderer is None and time.monotonic() >= self.retry_at_s:
-                self.open(self.factory())
-            if self.renderer is not None:
-                picture = self.renderer.render(motion)
-                render_ms = (time.perf_counter() - started) * 1e3
-                self.render_ms.append(render_ms)
-                self.frames += 1
-                self.last = Shot.of(picture, render_ms)
-                self.on_shot(self.last)
-                return
-        except Exception:  # the device boundary: a lost context must not end anybody's stream
-            self.failures += 1
-            log.exception("drawing failed (%d so far); the renderer is rebuilt", self.failures)
-            self.close()
-            self.retry_at_s = time.monotonic() + REBUILD_GAP_S
-        if self.last is not None:
-            self.on_shot(
-                dataclasses.replace(self.last, pts_ns=motion.pts_ns, rendered_ns=time.monotonic_ns())
-            )
-
-
-class RenderThread:
+class RenderThreads:
     """See the module. `add`, `replace` and `remove` are awaited on the loop; `submit` is for any thread."""
 
-    def __init__(self) -> None:
-        self._easels: dict[str, _Easel] = {}
-        self._motion: Latest[str, MotionFrame] = Latest()
-        self._orders: queue.Queue[Callable[[], None]] = queue.Queue(MAX_ORDERS)
-        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
-        self._thread.start()
+    def __init__(self, fps: float = 25.0, spare: Policy = SPARE, preferred: Policy = PREFERRED) -> None:
+        """spare: for renderers whose ladder ends in a spare of themselves; preferred: with a quicker one."""
+        self._period_s = 1.0 / fps
+        self._spare, self._preferred = spare, preferred
+        self._lock = threading.Condition()
+        self._easels: dict[str, Easel] = {}
+        self._lanes: dict[int, Lane] = {}
+        self._left: list[Lane] = []
+        self._abandoned = self._dropped = 0
+        self._closed = self._asleep = False
+        self._watch = threading.Thread(target=self._run, name="render-watch", daemon=True)
+        self._watch.start()
+
+    # -- from any thread
+
+    def submit(self, name: str, motion: MotionFrame) -> None:
+        """Have `motion` drawn, unless a newer one comes first."""
+        with self._lock:
+            easel = self._easels.get(name)
+            if easel is None:
+                return
+            easel.motion, easel.submitted_s = motion, time.monotonic()
+            self._dispatch(easel, motion)
+            if self._asleep:
+                self._lock.notify_all()
 
     @property
     def dropped(self) -> int:
         """Motion frames that were replaced by newer ones before they could be drawn."""
-        return self._motion.dropped
-
-    def submit(self, name: str, motion: MotionFrame) -> None:
-        """Have `motion` drawn, unless a newer one comes first."""
-        self._motion.put(name, motion)
-
-    async def add(self, name: str, factory: RendererFactory, on_shot: OnShot) -> None:
-        """Open a renderer on the thread. Raises what its `open` raises (RuntimeError without a device)."""
-        easel = _Easel(factory, on_shot)
-        renderer = await asyncio.to_thread(factory)  # reads files: not on the thread that others wait for
-        await self._order(lambda: easel.open(renderer))
-        self._easels[name] = easel
-
-    async def replace(self, name: str, factory: RendererFactory) -> None:
-        """Draw this signer with another renderer from the next frame on; the old one stays if that fails."""
-        old = self._easels[name]
-        easel = _Easel(factory, old.on_shot, last=old.last, failures=old.failures, frames=old.frames)
-        renderer = await asyncio.to_thread(factory)
-        await self._order(lambda: easel.open(renderer))
-        self._easels[name] = easel
-        await self._order(old.close)
-
-    async def remove(self, name: str) -> None:
-        self._motion.discard(name)
-        easel = self._easels.pop(name, None)
-        if easel is not None:
-            await self._order(easel.close)
+        return self._dropped + sum(lane.dropped for lane in list(self._lanes.values()))
 
     def failing(self, name: str) -> bool:
-        """Whether this signer's renderer is down just now."""
-        return name in self._easels and self._easels[name].renderer is None
+        """Whether nobody can draw this signer just now."""
+        with self._lock:
+            return name in self._easels and self._easels[name].drawing is None
 
     def stats(self, name: str) -> dict[str, object]:
-        easel = self._easels[name]
-        recent = sorted(easel.render_ms)
-        return {
-            "rendered": easel.frames,
-            "render_failures": easel.failures,
-            "render_ms_p50": round(recent[len(recent) // 2], 2) if recent else None,
-            "render_ms_p99": round(recent[int(len(recent) * 0.99)], 2) if recent else None,
-        }
+        with self._lock:
+            return self._easels[name].stats()
+
+    def threads(self) -> dict[str, int]:
+        """Drawing threads that were abandoned because they hung, and how many of them still do."""
+        with self._lock:
+            return {"abandoned": self._abandoned, "hanging": self._hanging()}
+
+    # -- on the loop
+
+    async def add(
+        self, name: str, factory: RendererFactory, on_shot: OnShot, fallback: RendererFactory | None = None
+    ) -> None:
+        """Open a renderer, and below it `fallback`, a quicker one; without one, a spare of the same kind.
+
+        Raises what the renderer's `open` raises (RuntimeError without a device), unless the fallback opens.
+        """
+        rungs = self._ladder(factory, fallback)
+        await self._open_first(name, rungs, fallback is not None)
+        with self._lock:
+            self._easels[name] = Easel(name, rungs, on_shot)
+            self._lock.notify_all()
+
+    async def replace(
+        self, name: str, factory: RendererFactory, fallback: RendererFactory | None = None
+    ) -> None:
+        """Draw this signer with other renderers from the next frame on; the old ones stay if that fails."""
+        rungs = self._ladder(factory, fallback)
+        await self._open_first(name, rungs, fallback is not None)
+        with self._lock:
+            old = self._easels[name]
+            self._easels[name] = Easel(name, rungs, old.on_shot, before=old)
+            self._lock.notify_all()
+        await self._close_all(old)
+
+    async def remove(self, name: str) -> None:
+        with self._lock:
+            easel = self._easels.pop(name, None)
+            for lane in self._lanes.values():
+                lane.withdraw(name)
+        if easel is not None:
+            await self._close_all(easel)
 
     async def close(self) -> None:
-        """Close every renderer on the thread and end it."""
+        """Close every renderer on its thread and end the threads; those that hang are left to the system."""
         for name in list(self._easels):
             await self.remove(name)
-        self._motion.close()
-        await asyncio.to_thread(self._thread.join, 5.0)
+        with self._lock:
+            self._closed = True
+            threads = [self._watch, *(lane.close() for lane in self._lanes.values())]
+            self._lock.notify_all()
+        for thread in threads:
+            await asyncio.to_thread(thread.join, CLOSE_S)
 
-    async def _order(self, action: Callable[[], T]) -> T:
-        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+    # -- opening and closing
 
-        def carry_out() -> None:
-            try:
-                done.set_result(action())
-            except Exception as error:  # carried over to whoever ordered it
-                done.set_exception(error)
+    def _ladder(self, factory: RendererFactory, fallback: RendererFactory | None) -> tuple[Rung, Rung]:
+        if fallback is None:
+            return Rung(0, factory, self._spare), Rung(1, factory, self._spare)
+        return Rung(0, factory, self._preferred), Rung(1, fallback, self._spare)
 
+    async def _open_first(self, name: str, rungs: tuple[Rung, Rung], other_kind: bool) -> None:
+        """Wait until the first rung is open; the second follows by itself, or stands in for it."""
         try:
-            self._orders.put_nowait(carry_out)
-        except queue.Full:
-            raise RuntimeError(
-                f"the drawing thread has not taken up {MAX_ORDERS} orders: it hangs; restart the server"
-            ) from None
-        self._motion.nudge()
-        return await asyncio.shield(asyncio.wrap_future(done))
+            await self._open_now(rungs[0])
+        except Exception as error:
+            if not other_kind:
+                raise
+            log.warning("%s: the preferred renderer cannot open (%s); the one below draws", name, error)
+            rungs[0].failed("unopened", time.monotonic())
+            await self._open_now(rungs[1])
+
+    async def _open_now(self, rung: Rung) -> None:
+        renderer = await asyncio.to_thread(rung.factory)  # reads files: not on a thread that others wait for
+        with self._lock:
+            lane = self._lane(rung.level)
+            if lane is None:
+                raise RuntimeError(f"{self._hanging()} drawing threads hang; restart the server")
+            opened = lane.order("", lambda: _open(renderer), rung.policy.open_s)
+            self._lock.notify_all()
+        await asyncio.shield(asyncio.wrap_future(opened))
+        rung.opened(renderer, trial=False)
+
+    async def _close_all(self, easel: Easel) -> None:
+        """Close an easel's renderers, each on its lane. One that hangs is closed when it returns, if ever."""
+        waits = []
+        with self._lock:
+            for rung in easel.rungs:
+                renderer, rung.renderer = rung.renderer, None
+                lane = self._lanes.get(rung.level)
+                if lane is not None and (renderer is not None or rung.state == "opening"):
+                    waits.append(lane.order(easel.name, lambda r=renderer: _close(r), CLOSE_S))
+        for done in waits:
+            try:
+                await asyncio.shield(asyncio.wrap_future(done))
+            except LaneHung:
+                log.warning("%s: its renderer hangs, and was not closed", easel.name)
+
+    def _lane(self, level: int) -> Lane | None:
+        lane = self._lanes.get(level)
+        if lane is None and self._hanging() < MAX_ABANDONED:
+            lane = self._lanes[level] = Lane("render" if level == 0 else f"render-{level}")
+        return lane
+
+    def _hanging(self) -> int:
+        self._left = [lane for lane in self._left if lane.alive]
+        return len(self._left)
+
+    # -- drawing; all under the lock but the drawing itself
+
+    def _dispatch(self, easel: Easel, motion: MotionFrame, after: int = -1) -> None:
+        """Have `motion` drawn by the first rung below `after` that is fit and not overdue."""
+        now_s = time.monotonic()
+        waiting: Rung | None = None
+        for rung in easel.rungs:
+            lane = self._lanes.get(rung.level)
+            if lane is None or rung.level <= after:
+                continue
+            if rung.state == "trial":
+                self._draw(lane, easel, rung, motion)
+            elif rung.state == "fit" and waiting is None:
+                if lane.busy_s(now_s) <= self._deadline_s(rung):
+                    self._draw(lane, easel, rung, motion)
+                    return
+                waiting = rung
+        if waiting is not None:  # the newest is drawn when it comes to itself
+            self._draw(self._lanes[waiting.level], easel, waiting, motion)
+        easel.repeat(motion.pts_ns)
+
+    def _deadline_s(self, rung: Rung) -> float:
+        return rung.policy.late_periods * self._period_s
+
+    def _draw(self, lane: Lane, easel: Easel, rung: Rung, motion: MotionFrame) -> None:
+        lane.draw(easel.name, lambda: self._drawing(lane, easel, rung, motion), rung.policy.hung_s)
+
+    def _drawing(self, lane: Lane, easel: Easel, rung: Rung, motion: MotionFrame) -> None:
+        """On the lane's thread."""
+        renderer = rung.renderer
+        if renderer is None:
+            return
+        started = time.perf_counter()
+        try:
+            picture = renderer.render(motion)
+            render_ms = (time.perf_counter() - started) * 1e3
+            shot = Shot.of(picture, render_ms)
+        except Exception as error:  # the device boundary: a lost context must not end anybody's stream
+            with self._lock:
+                if not lane.abandoned and rung.renderer is renderer:
+                    seen = rung.state == "fit"
+                    self._failed(easel, rung, "lost" if isinstance(error, DeviceLost) else "dead", error)
+                    if seen and easel.motion is not None:
+                        self._dispatch(easel, easel.motion)
+            return
+        with self._lock:
+            if lane.abandoned or rung.renderer is not renderer or self._easels.get(easel.name) is not easel:
+                return
+            below = any(r.state == "fit" for r in easel.rungs[rung.level + 1 :])
+            state = rung.state
+            rung.drawn(render_ms, self._deadline_s(rung) * 1e3, time.monotonic(), below)
+            if state == "fit":
+                easel.show(rung, motion, shot)
+            if rung.state == "fit" and state == "trial":
+                log.info("%s: its renderer (rung %d) is well again", easel.name, rung.level)
+            elif rung.state == "resting":
+                log.warning(
+                    "%s: its renderer takes %.0f ms a picture; the one below draws", easel.name, render_ms
+                )
+
+    def _failed(self, easel: Easel, rung: Rung, kind: Kind, error: object, at_once: bool = False) -> None:
+        rung.failed(kind, time.monotonic(), at_once)
+        count, pause_s = rung.failures[kind], max(0.0, rung.retry_at_s - time.monotonic())
+        traced = isinstance(error, Exception) and count == 1
+        log.warning(
+            "%s: its renderer (rung %d) is %s (%d so far): %s; it is opened again in %.1f s",
+            easel.name, rung.level, kind, count, error, pause_s, exc_info=traced,
+        )  # fmt: skip
+        self._lock.notify_all()
+
+    # -- looking after them
 
     def _run(self) -> None:
-        while (items := self._motion.take()) is not None:
-            while not self._orders.empty():
-                self._orders.get_nowait()()
-            for name, motion in items:
-                easel = self._easels.get(name)
-                if easel is not None:
-                    easel.draw(motion)
+        with self._lock:
+            while not self._closed:
+                now_s = time.monotonic()
+                for level, lane in list(self._lanes.items()):
+                    if lane.hangs(now_s):
+                        self._abandon(level, lane)
+                due_s = [self._heal(e, now_s) for e in list(self._easels.values())]
+                busy = any(lane.pending for lane in self._lanes.values())
+                wait_s = self._period_s / 2 if busy else min(due_s, default=3600.0)
+                self._asleep = wait_s > self._period_s
+                self._lock.wait(max(0.001, wait_s))
+
+    def _heal(self, easel: Easel, now_s: float) -> float:
+        """Do what is due for one signer; returns in how many seconds something will be."""
+        wait_s = 3600.0
+        for rung in easel.rungs:
+            if rung.state in ("down", "resting"):
+                if now_s >= rung.retry_at_s:
+                    self._retry(easel, rung)
+                else:
+                    wait_s = min(wait_s, rung.retry_at_s - now_s)
+            lane = self._lanes.get(rung.level)
+            overdue = lane is not None and rung.state == "fit" and lane.busy_s(now_s) > self._deadline_s(rung)
+            below = any(r.state == "fit" for r in easel.rungs[rung.level + 1 :])
+            if overdue and below and lane is not None and easel.motion and lane.withdraw(easel.name):
+                self._dispatch(easel, easel.motion, after=rung.level)
+        if now_s - easel.submitted_s < ACTIVE_S:
+            wait_s = min(wait_s, self._period_s / 2)
+            if easel.motion and easel.behind and now_s - easel.shown_s > 1.5 * self._period_s:
+                easel.repeat(easel.motion.pts_ns)
+        return wait_s
+
+    def _retry(self, easel: Easel, rung: Rung) -> None:
+        if rung.state == "resting":
+            rung.begin_trial()
+            return
+        lane = self._lane(rung.level)
+        if lane is None:  # too many threads hang already: perhaps one comes back
+            rung.retry_at_s = time.monotonic() + rung.policy.retry_most_s
+            return
+        rung.state = "opening"
+        done = lane.order(easel.name, lambda: self._reopen(lane, easel, rung), rung.policy.open_s)
+        if done.done() and done.exception():  # it was not even taken up
+            rung.failed("unopened", time.monotonic())
+
+    def _reopen(self, lane: Lane, easel: Easel, rung: Rung) -> None:
+        """On the lane's thread. The new one opens before the old one closes: they share what is dear."""
+        old, rung.renderer = rung.renderer, None
+        renderer: Renderer | None = None
+        trouble: Exception | None = None
+        try:
+            renderer = rung.factory()
+            _open(renderer)
+        except Exception as error:  # the device boundary
+            trouble = error
+            _close(renderer)
+        _close(old)
+        with self._lock:
+            if lane.abandoned or self._easels.get(easel.name) is not easel:
+                if trouble is None:
+                    _close(renderer)
+            elif trouble is not None:
+                self._failed(easel, rung, "unopened", trouble)
+            else:
+                assert renderer is not None
+                rung.opened(renderer, trial=bool(rung.failures) and easel.drawing is not None)
+
+    def _abandon(self, level: int, lane: Lane) -> None:
+        """The thread hangs: leave it behind with what it holds, and begin anew."""
+        held: list[Callable[[], None]] = []
+        culprit = lane.key
+        for easel in self._easels.values():
+            for rung in easel.rungs[level : level + 1]:
+                if rung.renderer is not None:
+                    held.append(lambda r=rung.renderer: _close(r))  # type: ignore[misc]
+                rung.renderer = None
+                if rung.state != "down":
+                    own = easel.name == culprit
+                    self._failed(easel, rung, "hung", f"its thread {lane.name} does not answer", not own)
+        lane.abandon(held)
+        self._abandoned += 1
+        self._dropped += lane.dropped
+        self._left.append(lane)
+        del self._lanes[level]
+        log.error("drawing thread %s hung; %d abandoned, %d hang now (%s)", lane.name, self._abandoned,
+                  self._hanging(), HUNG)  # fmt: skip
+        for easel in self._easels.values():
+            if easel.motion is not None and easel.behind:
+                self._dispatch(easel, easel.motion)
+
+
+def _open(renderer: Renderer) -> None:
+    """Open and warm up: the first picture of a fresh context compiles its shaders."""
+    renderer.open()
+    try:
+        renderer.render(_RESTING)
+    except Exception as error:
+        _close(renderer)
+        raise RuntimeError(f"the first picture failed: {error}") from error
+
+
+def _close(renderer: Renderer | None) -> None:
+    if renderer is None:
+        return
+    try:
+        renderer.close()
+    except Exception:  # the device boundary: a lost context may refuse even this
+        log.exception("a renderer could not be closed")

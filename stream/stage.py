@@ -24,6 +24,7 @@ from stream.metrics import Metrics
 from stream.peers import Peer
 from stream.performer import Cast
 from stream.pipeline import Pipeline
+from stream.rendering import RendererFactory
 from stream.rtc import MALFORMED
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Stage:
         self.cast = cast
         self.channels: dict[str, Channel] = {}
         self.captioning: dict[str, Captioning] = {}
-        self.pipeline = Pipeline(cast.scheduler())
+        self.pipeline = Pipeline(cast.scheduler(), config.fps)
         self.refused = 0
         self.others: list[Callable[[], list[str]]] = []
         """Who else may be in trouble: what runs beside the signers."""
@@ -93,7 +94,7 @@ class Stage:
             performer = self.pipeline.performer(settings.name, signer)
             channel = Channel(self.config, settings, performer, self.metrics.meter(settings.name))
             try:
-                await self.pipeline.add(channel, lambda: self.cast.renderer(settings))
+                await self.pipeline.add(channel, *self._renderers(settings))
             except RuntimeError as error:
                 await channel.close()
                 raise _undrawable(settings, error) from error
@@ -101,6 +102,11 @@ class Stage:
             self.captioning[settings.name] = Captioning(channel, self.config, spoken)
             self.channels[settings.name] = channel
             return channel
+
+    def _renderers(self, settings: SignerSettings) -> tuple[RendererFactory, RendererFactory | None]:
+        fallback = self.cast.fallback
+        below = None if fallback is None else lambda: fallback(settings)
+        return lambda: self.cast.renderer(settings), below
 
     async def update(self, name: str, changes: Mapping[str, Any]) -> Channel:
         """Change how a signer signs or looks, and tell its viewers. Refusal 404 or 422."""
@@ -113,7 +119,7 @@ class Stage:
                 raise Refusal(422, str(error), "send a value in that range") from error
             if (settings.avatar, settings.background) != (old.avatar, old.background):
                 try:
-                    await self.pipeline.recast(channel, lambda: self.cast.renderer(settings))
+                    await self.pipeline.recast(channel, *self._renderers(settings))
                 except RuntimeError as error:
                     raise _undrawable(settings, error) from error
             channel.settings = settings

@@ -16,6 +16,7 @@ from renderer.avatar.config import AvatarConfig
 from renderer.avatar.context import Device
 from renderer.avatar.framing import EYE, projection
 from renderer.avatar.shading import SPHERES
+from renderer.base import DeviceLost
 
 GREEN = (0, 177, 64)
 """The chroma key of `background="green"`, sRGB."""
@@ -29,6 +30,12 @@ _CASTERS = (("elbow", "wrist", 0.35, 0.040), ("elbow", "wrist", 0.75, 0.034), ("
             ("middle1", "middle2", 0.6, 0.034), ("middle2", "middle3", 1.0, 0.026))  # fmt: skip
 """Shadow spheres of an arm: between two joints, how far along, radius in metres."""
 _BACKDROP_GRID = 12
+_NEVER_DRAWN = np.array([1, 2, 3, 0], np.uint8)
+"""Colour without opacity: no background draws that."""
+LOST = (
+    "the OpenGL context was lost (the driver was reset, or the display it lived on is gone); "
+    "close the renderer and open it again"
+)
 
 
 class Scene:
@@ -57,7 +64,7 @@ class Scene:
             self._vertices.append(gl.vertex_array(program, layout, index))
         rows, columns = mesh.texture.shape[:2]
         self._texture = gl.texture((columns, rows), 3, mesh.texture.tobytes())
-        self._texture.build_mipmaps()
+        device.build_mipmaps(self._texture)
         self._texture.filter = (gl.LINEAR_MIPMAP_NEAREST, gl.LINEAR)
         self._colour, self._depth = gl.texture((width, height), 4), gl.depth_renderbuffer((width, height))
         self._target = gl.framebuffer([self._colour], self._depth)
@@ -95,7 +102,9 @@ class Scene:
         self._spheres[:, 3] = radius
 
     def draw(self) -> Bytes:
-        """[h, w, 4] at the drawn size; the array is reused by the next call."""
+        """[h, w, 4] at the drawn size; the array is reused by the next call. Raises DeviceLost."""
+        if self._device.lost:
+            raise DeviceLost(LOST)
         gl = self._gl
         gl.copy_framebuffer(self._target, self._empty)
         self._target.use()
@@ -109,7 +118,11 @@ class Scene:
             program["spheres"].write(self._spheres.tobytes())
             program["eye"] = tuple(EYE)
             vertices.render()
+        self._pixels[0, 0] = _NEVER_DRAWN  # without a context GL calls do nothing, and report no error
         self._target.read_into(self._pixels, components=4)
+        if (self._pixels[0, 0] == _NEVER_DRAWN).all():
+            self._device.lost = True
+            raise DeviceLost(LOST)
         return self._pixels
 
     def _clear_colour(self) -> tuple[float, ...]:
@@ -118,6 +131,8 @@ class Scene:
         return (0.0, 0.0, 0.0, 0.0)
 
     def release(self) -> None:
+        if self._device.lost:
+            return  # its things are gone with it, and their numbers may be those of a newer context's
         made: list[Any] = [
             *self._vertices,
             *self._indices,

@@ -1,5 +1,6 @@
 """Opening, closing, sharing and failing: what a renderer owns it gives back."""
 
+import ctypes
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 from renderer.avatar import AvatarConfig, AvatarRenderer, context
+from renderer.base import DeviceLost
 from tests.renderer.frames import frame
 
 SMALL = AvatarConfig(width=64, height=64)
@@ -65,3 +67,33 @@ def test_renderers_of_one_thread_share_a_context_until_the_last_closes():
     one.close()
     assert (two.render(frame()).i420 == alone).all()
     two.close()
+
+
+def lose_the_context() -> None:
+    """Take this thread's GL context away behind the renderers' back, as a driver reset does."""
+    egl = ctypes.CDLL("libEGL.so.1")
+    egl.eglGetCurrentDisplay.restype = ctypes.c_void_p
+    egl.eglMakeCurrent.argtypes = [ctypes.c_void_p] * 4
+    assert egl.eglMakeCurrent(egl.eglGetCurrentDisplay(), None, None, None)
+
+
+def test_a_lost_context_is_told_and_a_new_one_draws_the_same():
+    """Every renderer that shared the context hears of it; whoever opens again draws what it drew before."""
+    one, two = AvatarRenderer(SMALL), AvatarRenderer(AvatarConfig(signer="kofi", width=96, height=64))
+    one.open()
+    two.open()
+    before = [one.render(frame()).i420, two.render(frame()).i420]
+    lose_the_context()
+    with pytest.raises(DeviceLost, match="open it again"):
+        one.render(frame())
+    one.close()
+    one.open()  # while the other still holds on to the lost one
+    assert (one.render(frame()).i420 == before[0]).all()
+    with pytest.raises(DeviceLost):
+        two.render(frame())
+    two.close()
+    two.open()
+    assert (two.render(frame()).i420 == before[1]).all()
+    assert (one.render(frame()).i420 == before[0]).all(), "closing the lost one harmed the new one"
+    for renderer in (one, two):
+        renderer.close()
