@@ -23,8 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kiosk.add_argument(
         "--broker", required=True, metavar="URL", help="mqtt://host[:port] or mqtts://host[:port]"
     )
-    kiosk.add_argument("--kiosk", action="append", required=True, metavar="NAME[:LANGUAGE[:AVATAR]]",
-                       help="a kiosk (repeatable), e.g. lobby or gate2:gsg; its page is /kiosk/NAME")  # fmt: skip
+    kiosk.add_argument(
+        "--kiosk",
+        action="append",
+        required=True,
+        metavar="NAME[:LANGUAGE[:AVATAR]]",
+        help="a kiosk (repeatable), e.g. lobby or gate2:gsg; its page is /kiosk/NAME",
+    )
     kiosk.add_argument(
         "--base", default="signs", help="topics are BASE/KIOSK/{cmd,state,status,event}; default %(default)s"
     )
@@ -39,13 +44,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     kiosk.add_argument("--client-certificate", type=Path, help="our certificate, where the broker wants one")
     kiosk.add_argument("--client-key", type=Path, help="its key, where it is not in the same file")
-    kiosk.add_argument("--session", type=int, default=3600, metavar="SECONDS",
-                       help="how long the broker keeps commands while we are away; default %(default)s")  # fmt: skip
-    kiosk.add_argument("--discovery", default="homeassistant", metavar="PREFIX",
-                       help="Home Assistant's discovery prefix, none for no announcement; default %(default)s")  # fmt: skip
-    kiosk.add_argument("--memory", default=None, metavar="FILE",
-                       help="where it is remembered which commands were taken; none: nowhere; "
-                       "default: a file in the state folder of this user")  # fmt: skip
+    kiosk.add_argument(
+        "--session",
+        type=int,
+        default=3600,
+        metavar="SECONDS",
+        help="how long the broker keeps commands while we are away; default %(default)s",
+    )
+    kiosk.add_argument(
+        "--discovery",
+        default="homeassistant",
+        metavar="PREFIX",
+        help="Home Assistant's discovery prefix, none for no announcement; default %(default)s",
+    )
+    kiosk.add_argument(
+        "--memory",
+        default=None,
+        metavar="FILE",
+        help="where it is remembered which commands were taken; none: nowhere; "
+        "default: a file in the state folder of this user",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -53,9 +71,13 @@ def main(args: argparse.Namespace) -> int:
     from stream.kiosk.config import open_broker
 
     broker = open_broker(
-        args.broker, username_file=args.username_file, password_file=args.password_file,
-        ca=args.ca, certificate=args.client_certificate, key=args.client_key,
-    )  # fmt: skip
+        args.broker,
+        username_file=args.username_file,
+        password_file=args.password_file,
+        ca=args.ca,
+        certificate=args.client_certificate,
+        key=args.client_key,
+    )
     config = configuration(args)
     kiosks = KioskConfig(
         broker=broker,

@@ -69,7 +69,8 @@ def open_broker(
     if parts.username is not None or parts.password is not None:
         raise ValueError(
             "broker: the address holds a user or password, which everybody on this machine could read; "
-            f"put them into files (--username-file, --password-file) or {USERNAME_VARIABLE} and {PASSWORD_VARIABLE}"
+            f"put them into files (--username-file, --password-file) or {USERNAME_VARIABLE} "
+            f"and {PASSWORD_VARIABLE}"
         )
     secure = parts.scheme == "mqtts"
     if not secure and (ca or certificate or key):
@@ -171,7 +172,8 @@ class KioskConfig:
             topic = getattr(self, what)
             if topic is not None and (not _LEVELS.fullmatch(topic) or topic.endswith("/")):
                 raise ValueError(
-                    f"{what}: got {topic!r}, expected a topic like signs or house/signs: no + # $, no / at the ends"
+                    f"{what}: got {topic!r}, expected a topic like signs or house/signs: "
+                    "no + # $, no / at the ends"
                 )
         for name in self.names:
             if not NAME.fullmatch(name):

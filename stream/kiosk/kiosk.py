@@ -199,7 +199,7 @@ class Kiosk:
             answer = answers.taken("say", id, ahead=len(self.playlist))
         changes = {} if command.name in ("say", "interrupt") else self._check_changes(command)
         try:
-            found = await self._ledger.take(self.name, key or f"id:{id}", command.digest, answer, text)
+            number = await self._ledger.take(self.name, key or f"id:{id}", command.digest, answer, text)
         except Exception as error:  # the disk's boundary
             log.exception("kiosk %s: the memory of commands cannot be written", self.name)
             raise Refused(
@@ -207,7 +207,7 @@ class Kiosk:
             ) from error
         if command.name == "say":
             assert text is not None
-            self._enqueue(replace(text, number=found), message.deadline_s)
+            self._enqueue(replace(text, number=number), message.deadline_s)
         elif command.name == "interrupt":
             self.playlist.clear("interrupted")
             self._start(self._interrupt())
@@ -225,7 +225,7 @@ class Kiosk:
             retry_after_s = min(60.0, 1 + self._channel.performer.backlog_ms / 1000)
             raise Refused(
                 "full",
-                f"{len(self.playlist)} texts wait for this kiosk and {self._admission.texts} for all of this server",
+                f"{len(self.playlist)} texts wait for this kiosk, {self._admission.texts} for all kiosks",
                 "send it later, or interrupt",
                 retry_after_s=retry_after_s,
             )

@@ -40,7 +40,7 @@ class Kiosks:
         return [web.get("/kiosks", self._list), web.get("/kiosk/{kiosk}", self._page)]
 
     async def start(self, stage: Stage) -> None:
-        """Raises ValueError when the memory of commands cannot be used. A broker that is away is waited for."""
+        """Raises ValueError when the memory of commands cannot be used. An absent broker is waited for."""
         self._ledger = Ledger(self.config.memory, self.config.limits.remembered)
         admission, gate = Admission(self.config.limits), asyncio.Semaphore(CONNECTING)
         for name in self.config.names:

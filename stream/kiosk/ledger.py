@@ -21,6 +21,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+FORGET_EVERY = 64
+"""Commands of all kiosks between two looks at what one kiosk may forget."""
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS taken (
     number INTEGER PRIMARY KEY, kiosk TEXT NOT NULL, key TEXT NOT NULL, digest TEXT NOT NULL,
@@ -69,30 +72,24 @@ class Ledger:
 
     async def take(
         self, kiosk: str, key: str, digest: str, answer: dict[str, Any], text: Waiting | None = None
-    ) -> tuple[str, dict[str, Any]] | int:
-        """Note a command as taken. Returns the number of its text (0 without one); or, when the key was
-        there before, digest and answer of then, and nothing is noted.
+    ) -> int:
+        """Note a command as taken; what was under its key before is forgotten. Returns the number of its
+        text, 0 without one.
         """
 
-        def work() -> tuple[str, dict[str, Any]] | int:
+        def work() -> int:
             with _Transaction(self._base) as base:
-                found = base.execute(
-                    "SELECT digest, answer FROM taken WHERE kiosk=? AND key=?", (kiosk, key)
-                ).fetchone()
-                if found is not None:
-                    return str(found[0]), json.loads(found[1])
                 number = base.execute(
-                    "INSERT INTO taken (kiosk, key, digest, answer) VALUES (?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO taken (kiosk, key, digest, answer) VALUES (?, ?, ?, ?)",
                     (kiosk, key, digest, json.dumps(answer)),
                 ).lastrowid
-                if number is not None and number % 64 == 0:
+                if number is not None and number % FORGET_EVERY == 0:
                     self._forget(kiosk)
                 if text is None:
                     return 0
                 row = (kiosk, text.id, text.text, text.language, text.deadline_unix_s)
-                return int(base.execute(
-                    "INSERT INTO waiting (kiosk, id, text, language, deadline_unix_s) VALUES (?, ?, ?, ?, ?)", row
-                ).lastrowid or 0)  # fmt: skip
+                insert = "INSERT INTO waiting (kiosk, id, text, language, deadline_unix_s) VALUES (?,?,?,?,?)"
+                return int(base.execute(insert, row).lastrowid or 0)
 
         return await self._run(work)
 

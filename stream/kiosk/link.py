@@ -1,10 +1,10 @@
 """One kiosk's connection to the broker, made again whenever it is lost. The only module that knows aiomqtt.
 
-Enters: packets of the broker, and what is to be published. Leaves: `Incoming` messages in order, publications.
-Does not know commands. Policies, each bounded and counted:
+Enters: packets of the broker, and what is to be published. Leaves: `Incoming` messages in order, and
+publications. Does not know commands. Policies, each bounded and counted:
 in: the broker sends at most `inflight` QoS 1 messages ahead of our acknowledgements and keeps the rest;
-QoS 0 beyond `inbox` is dropped. out: of a retained topic the latest wins; all else goes in order, and when the
-broker is away too long the oldest goes. A publication is repeated until the broker has acknowledged it.
+QoS 0 beyond `inbox` is dropped. out: of a retained topic the latest wins; all else goes in order, and when
+the broker is away too long the oldest goes. A publication is repeated until the broker has acknowledged it.
 
 aiomqtt does not reconnect, acknowledges before anybody has looked at a message, and keeps the DUP flag and
 the session flag to itself; the places where it is reached around are marked `reach`.
@@ -201,7 +201,7 @@ class Link:
                     del self._retained[topic]
             while self._outbox:
                 message = self._outbox[0]
-                properties = Properties(PacketTypes.PUBLISH)
+                properties = _properties(PacketTypes.PUBLISH)
                 properties.MessageExpiryInterval = ANSWER_EXPIRY_S
                 properties.ContentType = "application/json"
                 if message.correlation is not None:
@@ -224,7 +224,7 @@ class Link:
 
     def _make(self) -> aiomqtt.Client:
         config, broker = self._config, self._config.broker
-        asked = Properties(PacketTypes.CONNECT)
+        asked = _properties(PacketTypes.CONNECT)
         asked.SessionExpiryInterval = config.session_s
         asked.ReceiveMaximum = config.limits.inflight
         asked.MaximumPacketSize = config.limits.packet_bytes
@@ -241,7 +241,7 @@ class Link:
             will=aiomqtt.Will(self._status_topic, _OFFLINE, qos=1, retain=True),
             keepalive=config.keepalive_s,
             timeout=TIMEOUT_S,
-            # Without it a QoS 1 round trip takes 44 ms: Nagle's algorithm waits for a delayed acknowledgement.
+            # Without it a QoS 1 round trip takes 44 ms: Nagle's algorithm meets a delayed acknowledgement.
             socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
             logger=_wire_log,
         )
@@ -283,6 +283,10 @@ class Link:
             )
         )
         self._arrived.set()
+
+
+def _properties(packet: int) -> Any:
+    return Properties(packet)  # type: ignore[no-untyped-call]
 
 
 _wire_log = log.getChild("wire")

@@ -25,7 +25,7 @@ from stream.kiosk.admission import Admission
 LEAD_MS = 800.0
 POLL_S = 0.1
 LOST_S = 3.0
-"""Signs that were promised, do not wait any longer and did not begin within that: they could not be performed."""
+"""Signs that were promised, wait no longer and did not begin within that: they could not be performed."""
 
 
 @dataclass(slots=True, eq=False)

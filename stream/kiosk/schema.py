@@ -54,13 +54,20 @@ def _command(name: str, what: str, required: tuple[str, ...] = (), **fields: Sch
 COMMANDS: dict[str, Schema] = {
     "say": _command("say", "Sign this text, after what waits.", ("text",), text=TEXT, language=LANGUAGE),
     "interrupt": _command("interrupt", "Stop signing now, and drop the texts that wait."),
-    "signer": _command("signer", "Change who signs, and before what.", avatar=AVATAR, background=BACKGROUND,
-                       left_handed={"type": "boolean"})
+    "signer": _command(
+        "signer",
+        "Change who signs, and before what.",
+        avatar=AVATAR,
+        background=BACKGROUND,
+        left_handed={"type": "boolean"},
+    )
     | {"anyOf": [{"required": ["avatar"]}, {"required": ["background"]}, {"required": ["left_handed"]}]},
     "rate": _command("rate", "Sign slower or faster.", ("rate",), rate=RATE),
-    "language": _command("language", "Sign what comes from now on in this language.", ("language",), language=LANGUAGE),
+    "language": _command(
+        "language", "Sign what comes from now on in this language.", ("language",), language=LANGUAGE
+    ),
     "ping": _command("ping", "Nothing; the acknowledgement tells the state."),
-}  # fmt: skip
+}
 
 REASONS: dict[str, str] = {
     "malformed": "not JSON, not a command, or a field is wrong",
@@ -114,14 +121,14 @@ STATE: Schema = {
             ],
         },
         "backlog": _BACKLOG,
-        "lag_s": {"type": "number", "minimum": 0, "description": "How long the text being signed had waited."},
+        "lag_s": {"type": "number", "minimum": 0, "description": "How long the present text had waited."},
         "viewers": {"type": "integer", "minimum": 0, "description": "Screens that show this kiosk just now."},
         "page": {"type": "string", "description": "Path of the full-screen page on this server."},
         "generated": {"const": True, "description": "The signing is machine-generated."},
     },
-    "required": ["kiosk", "language", "rate", "look", "signing", "backlog", "lag_s", "viewers", "page", "generated"],
     "additionalProperties": False,
-}  # fmt: skip
+}
+STATE["required"] = list(STATE["properties"])
 
 ACKNOWLEDGEMENT: Schema = {
     "description": "The answer to a command: taken, or refused and why. Sent to the response topic with the "
@@ -133,8 +140,8 @@ ACKNOWLEDGEMENT: Schema = {
                 "ok": {"const": True},
                 "ack": {"enum": list(COMMANDS)},
                 "id": ID,
-                "duplicate": {"const": True, "description": "It had been taken before; nothing is done again."},
-                "ahead": {"type": "integer", "minimum": 0, "description": "say: texts that are signed before it."},
+                "duplicate": {"const": True, "description": "It was taken before; nothing is done again."},
+                "ahead": {"type": "integer", "minimum": 0, "description": "say: texts signed before it."},
                 "state": STATE,
             },
             "required": ["ok", "ack", "id"],
@@ -155,7 +162,7 @@ ACKNOWLEDGEMENT: Schema = {
             "additionalProperties": False,
         },
     ],
-}  # fmt: skip
+}
 
 _REMARKS: Schema = {
     "type": "array",
@@ -179,16 +186,41 @@ def _event(name: str, what: str, required: tuple[str, ...] = (), **fields: Schem
 
 
 EVENTS: dict[str, Schema] = {
-    "began": _event("began", "The first sign of a text begins.", ("id",), id=ID, waited_s={"type": "number", "minimum": 0}),
-    "finished": _event("finished", "The last sign of a text is over.", ("id", "signs"), id=ID,
-                       signs={"type": "integer", "minimum": 0}),
-    "dropped": _event("dropped", "A text that was taken is not signed, or not to its end.", ("id", "reason"), id=ID,
-                      reason={"enum": ["interrupted", "expired", "failed"]}, error={"type": "string"}),
-    "omitted": _event("omitted", "Words left out on purpose, and why.", ("id", "items"), id=ID, items=_REMARKS),
-    "unspellable": _event("unspellable", "What has neither sign nor letters.", ("id", "items"), id=ID, items=_REMARKS),
-    "ack": _event("ack", "The acknowledgement of a command without response topic.", ("answer",), answer=ACKNOWLEDGEMENT),
-    "error": _event("error", "Something went wrong after a command was taken.", ("error", "remedy"),
-                    id={"oneOf": [ID, {"type": "null"}]}, error={"type": "string"}, remedy={"type": "string"}),
-}  # fmt: skip
+    "began": _event(
+        "began", "The first sign of a text begins.", ("id",), id=ID, waited_s={"type": "number", "minimum": 0}
+    ),
+    "finished": _event(
+        "finished",
+        "The last sign of a text is over.",
+        ("id", "signs"),
+        id=ID,
+        signs={"type": "integer", "minimum": 0},
+    ),
+    "dropped": _event(
+        "dropped",
+        "A text that was taken is not signed, or not to its end.",
+        ("id", "reason"),
+        id=ID,
+        reason={"enum": ["interrupted", "expired", "failed"]},
+        error={"type": "string"},
+    ),
+    "omitted": _event(
+        "omitted", "Words left out on purpose, and why.", ("id", "items"), id=ID, items=_REMARKS
+    ),
+    "unspellable": _event(
+        "unspellable", "What has neither sign nor letters.", ("id", "items"), id=ID, items=_REMARKS
+    ),
+    "ack": _event(
+        "ack", "The acknowledgement of a command without response topic.", ("answer",), answer=ACKNOWLEDGEMENT
+    ),
+    "error": _event(
+        "error",
+        "Something went wrong after a command was taken.",
+        ("error", "remedy"),
+        id={"oneOf": [ID, {"type": "null"}]},
+        error={"type": "string"},
+        remedy={"type": "string"},
+    ),
+}
 
 STATUS: Schema = {"enum": ["online", "offline"], "description": "Retained; `offline` is also the last will."}
