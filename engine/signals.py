@@ -29,9 +29,12 @@ IDLE = -1
 class Caption:
     """A piece of text with its time.
 
-    seq: running number within one signer. pts_ns: when it arrived (monotonic). language: a signed-language
-    code (ISO 639-3, e.g. `ase`). final: False while more text of the same caption may follow
-    (the last word may then still grow).
+    seq: running number within one signer. pts_ns: when it was said (monotonic): its arrival, where nothing
+    better is known. language: a signed-language code (ISO 639-3, e.g. `ase`). final: False while more text
+    of the same caption may follow (the last word may then still grow). end_ns: when the last of this text
+    was said, where that is known; the words between are timed by their place.
+    delay_ns: of a live caption: it is signed so long after it was said, not before and not much later, and
+    what cannot be signed in time is left out (`engine.pacing`). None: signed when its turn comes, and whole.
     """
 
     text: str
@@ -39,6 +42,8 @@ class Caption:
     seq: int = 0
     pts_ns: int = 0
     final: bool = True
+    end_ns: int | None = None
+    delay_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Gloss:
     label: what is shown (`KINDER`, `Z`). clip: the lexicon entry to perform (key into the lexicon).
     spelled: True for a letter of a spelled word. word_end: True for a sign and for the last letter of a
     spelled word (a pause may follow). caption_seq, start, end: the characters of the caption's text
-    this gloss comes from, so that a page can highlight the word being signed.
+    this gloss comes from, so that a page can highlight the word being signed. pts_ns: when its word was said.
     """
 
     label: str
@@ -59,6 +64,7 @@ class Gloss:
     caption_seq: int = 0
     start: int = 0
     end: int = 0
+    pts_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

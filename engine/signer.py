@@ -9,18 +9,25 @@ choreography). A scheduler may understand on another thread than it steps on; ev
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from engine.choreography import LexiconChoreography
 from engine.choreography.base import AnyChoreography
+from engine.choreography.config import FASTEST
 from engine.choreography.state import checked_rate
 from engine.choreography.store import MotionSource
+from engine.lexicon.languages import language_info
+from engine.pacing import REASONS, PacingConfig
+from engine.pacing_line import PacedLine
+from engine.pacing_unit import Fate, units_of
 from engine.signals import Caption, Gloss, MotionFrame
 
 _GLOSS_S = 0.4
+_TEXT_KEPT = 2000
+"""Characters of an open caption that are remembered, for words that are told."""
 
 
 class Understood(Protocol):
@@ -76,25 +83,57 @@ class SignerConfig:
 @dataclass(frozen=True, slots=True)
 class Said:
     """What became of a caption. glosses: with the running index that `MotionFrame.gloss` will carry.
-    unspellable: what has neither sign nor letters; omitted: what the glosser left out on purpose."""
+    unspellable: what has neither sign nor letters; omitted: what the glosser left out on purpose.
+    interrupted: the text was dropped before it was understood."""
 
     glosses: tuple[tuple[int, Gloss], ...] = ()
     unspellable: tuple[Any, ...] = ()
     omitted: tuple[Any, ...] = ()
+    interrupted: bool = False
 
     def __add__(self, other: Said) -> Said:
         return Said(
-            self.glosses + other.glosses, self.unspellable + other.unspellable, self.omitted + other.omitted
+            self.glosses + other.glosses,
+            self.unspellable + other.unspellable,
+            self.omitted + other.omitted,
+            self.interrupted or other.interrupted,
         )
 
 
 @dataclass(slots=True)
 class _Open:
-    """A caption whose text may go on."""
+    """A caption whose text may go on. text: its end, from character `begins` on. pieces: (first character,
+    characters, caption) of the latest of them, for the time of each word."""
 
     seq: int
     language: str
     state: Any
+    text: str = ""
+    begins: int = 0
+    pieces: deque[tuple[int, int, Caption]] = field(default_factory=lambda: deque(maxlen=64))
+
+    @property
+    def length(self) -> int:
+        return self.begins + len(self.text)
+
+    def add(self, caption: Caption) -> None:
+        self.pieces.append((self.length, len(caption.text), caption))
+        self.text += caption.text
+        cut = max(0, len(self.text) - _TEXT_KEPT)
+        self.text, self.begins = self.text[cut:], self.begins + cut
+
+    def said_ns(self, at: int) -> int:
+        """When the word that begins with that character was said."""
+        for first, length, caption in reversed(self.pieces):
+            if first <= at or first == self.pieces[0][0]:
+                end_ns = caption.pts_ns if caption.end_ns is None else max(caption.end_ns, caption.pts_ns)
+                share = min(max((at - first) / max(length, 1), 0.0), 1.0)
+                return caption.pts_ns + round(share * (end_ns - caption.pts_ns))
+        return 0
+
+    @property
+    def delay_ns(self) -> int | None:
+        return self.pieces[-1][2].delay_ns if self.pieces else None
 
 
 @dataclass(slots=True)
@@ -122,14 +161,18 @@ class Signer:
         seed: int = 0,
         choreography: AnyChoreography | None = None,
         config: SignerConfig = SignerConfig(),
+        pacing: PacingConfig | None = None,
     ) -> None:
         """language: of captions made without one (`Signer.language` may be set). choreography: shared
-        between signers of one thread, or another kind; by default its own, from `lexicon`.
+        between signers of one thread, or another kind; by default its own, from `lexicon`. pacing: how live
+        captions keep up.
         """
         self.language = language
         self._glosser, self._config, self._seed = glosser, config, seed
         self.choreography: AnyChoreography = choreography or LexiconChoreography(lexicon, fps=fps)
-        self._state = self.choreography.open(seed=seed, rate=checked_rate(rate), left_handed=left_handed)
+        self._rate = checked_rate(rate)
+        self._state = self.choreography.open(seed=seed, rate=self._rate, left_handed=left_handed)
+        self._line = PacedLine(self.choreography, pacing)
         self._text = _Text()
         self._handed = 0
 
@@ -141,12 +184,20 @@ class Signer:
 
     @property
     def rate(self) -> float:
-        """0.5..2; a change is complete within 200 ms."""
-        return float(self._state.rate)
+        """0.5..2, as chosen; a change is complete within 200 ms. Live captions may be signed faster:
+        `tempo`.
+        """
+        return self._rate
 
     @rate.setter
     def rate(self, rate: float) -> None:
-        self._state.rate = checked_rate(rate)
+        self._rate = checked_rate(rate)
+        self._state.rate = min(self._rate * self.tempo, max(self._rate, FASTEST))
+
+    @property
+    def tempo(self) -> float:
+        """1..1.5: how much faster than chosen it is signed just now, to keep up with live captions."""
+        return self._line.pacer.tempo.boost
 
     @property
     def left_handed(self) -> bool:
@@ -162,17 +213,18 @@ class Signer:
     @property
     def pending(self) -> int:
         """Glosses understood and not yet signed."""
-        return self._state.pending + self._waiting
+        return self._state.pending + self._line.pending + self._waiting
 
     @property
     def resting(self) -> bool:
         """Nothing to sign, and the hands lie still."""
-        return self._state.resting and not self._waiting
+        return self._state.resting and not self._line.pending and not self._waiting
 
     @property
     def backlog_ms(self) -> float:
         """About how long the pending glosses take."""
-        return self.choreography.backlog_ms(self._state) + 1000 * _GLOSS_S * self._waiting / self.rate
+        waiting_s = self._line.pacer.backlog_s(self.rate) + _GLOSS_S * self._waiting / self.rate
+        return self.choreography.backlog_ms(self._state) + 1000 * waiting_s
 
     def gloss(self, index: int) -> Gloss | None:
         """The gloss behind `MotionFrame.gloss`; None for -1 and for those long gone."""
@@ -182,6 +234,10 @@ class Signer:
     def skipped(self) -> tuple[tuple[int, str], ...]:
         """Glosses that could not be performed, and why; the latest 64."""
         return tuple(self._state.skipped)
+
+    def take_fates(self) -> list[Fate]:
+        """What became of words since the last call: each that was promised is told once. The latest 8192."""
+        return self._line.take_fates()
 
     # -- text --------
 
@@ -215,6 +271,8 @@ class Signer:
             opened = _Open(caption.seq, language, self._glosser.open(language))
             said = self.finish()
             self._text.caption = opened
+        assert self._text.caption is not None
+        self._text.caption.add(caption)
         said = said + self._push(caption.text, caption.final)
         if caption.final:
             self._text.caption = None
@@ -230,18 +288,23 @@ class Signer:
         """The motion half: sign what was understood."""
         if glosses:
             self._handed = glosses[-1][0] + 1
-            self.choreography.append(glosses, self._state)
+            at_once = self._line.hand(glosses)
+            if at_once:
+                self.choreography.append(at_once, self._state)
 
     def skip(self, index: int, reason: str) -> None:
         """Instead of `perform`: this gloss cannot be performed, and `skipped` says why."""
         self._handed = index + 1
         self._state.skipped.append((index, reason))
+        self._line.skip(index)
 
     # -- motion --------
 
     def step(self, pts_ns: int) -> MotionFrame:
         """The next frame; always one, idle life when there is nothing to say."""
+        self._line.step(self._state, pts_ns, self._rate)
         frame: MotionFrame = self.choreography.step(self._state, pts_ns)
+        self._line.stepped(frame, self._state)
         return frame
 
     def interrupt(self) -> None:
@@ -253,21 +316,25 @@ class Signer:
         """The text half of `interrupt`: what was understood and not performed is given up."""
         self._text.caption = None
         self._text.forgotten = self._text.next_index
+        self._line.forget()
 
     def halt(self) -> None:
         """The motion half of `interrupt`."""
         self._handed = self._text.next_index
+        self._line.halt(REASONS["interrupted"])
         self.choreography.interrupt(self._state)
 
     def recover(self) -> None:
         """After a failed `step`: motion as new, at rest; numbering and captions go on."""
         self._handed = self._text.next_index
+        self._line.halt(REASONS["failed"])
         self._state = self.choreography.open(seed=self._seed, rate=self.rate, left_handed=self.left_handed)
 
     def reset(self) -> None:
         """As new, with the same settings and seed: at rest, numbering from 0."""
         self._state = self.choreography.open(seed=self._seed, rate=self.rate, left_handed=self.left_handed)
         self._text = _Text()
+        self._line.reset()
         self._handed = 0
 
     @property
@@ -303,10 +370,18 @@ class Signer:
                 f"{self._config.max_glosses} are signed at once"
             )
         numbered = []
+        said_ns, ended = 0, True
         for index, gloss in enumerate(understood.glosses, self._text.next_index):
-            gloss = replace(gloss, caption_seq=caption.seq)
+            said_ns = caption.said_ns(gloss.start) if ended else said_ns
+            ended = gloss.word_end
+            gloss = replace(gloss, caption_seq=caption.seq, pts_ns=said_ns)
             numbered.append((index, gloss))
             self._text.glosses[index] = gloss
+        if numbered:
+            spoken = language_info(caption.language).spoken
+            self._line.understood(
+                units_of(numbered, caption.text, caption.begins, delay_ns=caption.delay_ns, spoken=spoken)
+            )
         self._text.next_index += len(numbered)
         while len(self._text.glosses) > self._config.remembered:
             self._text.glosses.popitem(last=False)

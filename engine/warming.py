@@ -74,7 +74,7 @@ class TextLine:
             self._understood.clear()
         for future in dropped:
             if future.set_running_or_notify_cancel():
-                future.set_result(Said())  # heard, and interrupted before it was understood
+                future.set_result(Said(interrupted=True))  # heard, and dropped before it was understood
         self._put(forget_text)
 
     def drop(self) -> None:

@@ -17,6 +17,7 @@ class ChoreographyState(Protocol):
     """What a signer reads and sets between steps.
 
     rate: 0.5..2, reached smoothly. left_handed: taken up with the next sign, or at once when at rest.
+    brevity, where a state has it: 0..1, how much holds and pauses are shortened.
     pending: glosses not yet finished. resting: nothing to sign and the hands lie still. skipped: indices and
     reasons of glosses that could not be performed, newest last, bounded.
     """
@@ -63,3 +64,17 @@ class Choreography(Protocol[StateT]):
 
 
 AnyChoreography = Choreography[Any]
+
+_LETTER_S, _SIGN_S, _PAUSE_S = 0.36, 1.0, 0.1
+
+
+def gloss_seconds(choreography: AnyChoreography, gloss: Gloss) -> tuple[float, float]:
+    """About how long a gloss moves, and stands after that, at rate 1.
+
+    As the choreography's own `seconds(gloss)` says, where it has one.
+    """
+    seconds = getattr(choreography, "seconds", None)
+    if seconds is not None:
+        moving_s, pausing_s = seconds(gloss)
+        return float(moving_s), float(pausing_s)
+    return (_LETTER_S if gloss.spelled else _SIGN_S), (_PAUSE_S if gloss.word_end else 0.0)

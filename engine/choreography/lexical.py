@@ -39,6 +39,8 @@ _LETTER_S, _SIGN_S = 0.36, 1.0
 _SIDED = [0, 1, 2, 3, 4, 7, 8]
 _SIGNING_CALM = 0.3
 _CALM_S = 0.5
+_SHORTER_PAUSE, _SHORTER_HOLD = 0.75, 0.33
+"""At full brevity pauses lose three quarters, and a still letter stands for three quarters of its time."""
 _FASTER = 1.5
 """Above this rate transitions grow no faster: wrists keep to human speeds."""
 
@@ -89,12 +91,14 @@ class LexiconChoreography:
         """Sign these after what is pending. Clips that are not warm are loaded when their turn comes."""
         for index, gloss in glosses:
             clip = self._store.load(gloss.clip, gloss.spelled) if self.warmed(gloss) else None
-            seconds = _LETTER_S if gloss.spelled else _SIGN_S
-            if clip is not None:
-                seconds = clip.core_frames / self._fps + self._least_s(gloss)
-            seconds += self._pause_s(gloss, None) if gloss.word_end else 0.0
+            seconds = self._moving_s(gloss, clip) + self._pause_s(gloss, None)
             state.queue.append(Queued(index, gloss, clip, seconds))
             state.queued_s += seconds
+
+    def seconds(self, gloss: Gloss) -> tuple[float, float]:
+        """About how long a gloss moves, and stands after that, at rate 1."""
+        clip = self._store.load(gloss.clip, gloss.spelled) if self.warmed(gloss) else None
+        return self._moving_s(gloss, clip), self._pause_s(gloss, None)
 
     def interrupt(self, state: LexiconState) -> None:
         """Drop all that is pending; the next frame is on the way to rest."""
@@ -150,7 +154,7 @@ class LexiconChoreography:
         assert state.current is not None
         gloss = state.current.gloss
         following = state.queue[0].gloss if state.queue else None
-        state.wait_s = self._pause_s(gloss, following)
+        state.wait_s = self._pause_s(gloss, following) * (1 - _SHORTER_PAUSE * state.brevity)
         if gloss.word_end:
             state.idle.blink(0.0 if following is None or following.caption_seq != gloss.caption_seq else 2.5)
         if state.wait_s <= 0 and state.queue:
@@ -179,7 +183,8 @@ class LexiconChoreography:
         left = (1 - state.inertia.share) * length_frames
         if state.at < clip.enter and left > 0:
             return min(1.0, clip.enter / max(length_frames * state.rate_now, 1e-6))
-        return min(max(1.0 - left / 2, 0.0), 1.0)
+        pace = min(max(1.0 - left / 2, 0.0), 1.0)
+        return pace if clip.moving else pace * (1 + _SHORTER_HOLD * state.brevity)
 
     def _find_seam(self, state: LexiconState, clip: Clip) -> None:
         following = self._clip_of(state)
@@ -255,6 +260,11 @@ class LexiconChoreography:
             self._timing,
             min(state.rate_now, _FASTER),
         )
+
+    def _moving_s(self, gloss: Gloss, clip: Clip | None) -> float:
+        if clip is None:
+            return _LETTER_S if gloss.spelled else _SIGN_S
+        return clip.core_frames / self._fps + self._least_s(gloss)
 
     def _least_s(self, gloss: Gloss) -> float:
         return self._timing.letter_transition_s if gloss.spelled else self._timing.sign_transition_s

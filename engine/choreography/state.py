@@ -47,8 +47,8 @@ class LexiconState:
     """One signer's state. `rate` and `left_handed` may be set at any time between steps.
 
     at, goal: frame of the clip shown now, and frame to leave it at (None until the seam is known); entry:
-    frame to enter the next clip at. wait_s: what is left of a pause. sides: +1 right-handed, -1
-    left-handed, eased.
+    frame to enter the next clip at. brevity: 0..1, how much holds and pauses are shortened. wait_s: what is
+    left of a pause. sides: +1 right-handed, -1 left-handed, eased.
     """
 
     inertia: Inertia
@@ -59,6 +59,7 @@ class LexiconState:
     rate_now: float
     wanted_rate: float = 1.0
     calm: float = 1.0
+    brevity: float = 0.0
     frame: int = 0
     phase: Phase = Phase.REST
     queue: deque[Queued] = field(default_factory=deque)
