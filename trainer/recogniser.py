@@ -36,7 +36,7 @@ class RecogniserConfig:
     (odd).
     """
 
-    width: int = 128
+    width: int = 96
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 2, 4)
     dropout: float = 0.1

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language", action="append", metavar="CODE", help="signed language; repeatable; default ase"
     )
-    parser.add_argument("--texts", type=int, default=1500, help="composed texts a language (default 1500)")
+    parser.add_argument("--texts", type=int, default=600, help="composed texts a language (default 600)")
     parser.add_argument(
         "--data", type=Path, action="append", default=[], metavar="FOLDER", help="prepared sequences to add"
     )

@@ -43,7 +43,7 @@ class RecogniserTraining:
     model: RecogniserConfig = field(default_factory=RecogniserConfig)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            epochs=12, learning_rate=2e-3, warmup_steps=200, schedule="cosine", average=0.995
+            epochs=10, learning_rate=3e-3, warmup_steps=100, schedule="cosine", average=0.995
         )
     )
 
