@@ -28,6 +28,7 @@ from stream.logs import follow
 from stream.peers import Peer, PeerHooks
 
 if TYPE_CHECKING:
+    from stream.access import Bearer
     from stream.metrics import Meter
     from stream.performer import SaidLike
     from stream.pipeline import Performer
@@ -52,6 +53,7 @@ class Channel:
         )
         self.listeners: list[Callable[[events.Message], None]] = []
         """Others on the loop who hear what viewers are told (kiosks)."""
+        self.owner: Bearer | None = None
         self.motion_frames = 0
         self._config = config
         self._captions = CaptionLog(config.max_text_chars, settings.name)
@@ -301,6 +303,9 @@ class Channel:
 
     async def _say_for(self, peer: Peer, text: str, final: bool) -> None:
         try:
+            if peer.owner is not None:
+                peer.owner.request()
+                peer.owner.characters(len(text))
             await self.say(text, final)
         except Refusal as refusal:
             peer.send_event(json.dumps(events.error(refusal.error, refusal.remedy)))

@@ -81,6 +81,30 @@ class CaptionSettings:
             raise ValueError(f"caption agreement: got {self.agreement}, expected 1 to 10 results")
 
 
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Who may come, and how. tokens: a file (docs/security.md); without one, only this machine is listened
+    to, unless `open_to_all`. tls_certificate, tls_key: PEM files. header_s, body_s: a request's head and
+    body must be there within so long. max_connections: HTTP connections at once, of all and of one address.
+    """
+
+    tokens: Path | None = None
+    open_to_all: bool = False
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    header_s: float = 30.0
+    body_s: float = 20.0
+    max_connections: int = 1024
+    max_connections_per_address: int = 256
+
+    def __post_init__(self) -> None:
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ValueError("tls: got a key and no certificate; give --tls-cert too")
+        for what in ("header_s", "body_s", "max_connections", "max_connections_per_address"):
+            if not 0 < getattr(self, what) <= 100_000:
+                raise ValueError(f"{what}: got {getattr(self, what)}, expected more than 0, up to 100000")
+
+
 @dataclass(frozen=True)
 class Config:
     """The server's settings.
@@ -94,7 +118,7 @@ class Config:
     drain_s: told to end, the server finishes what is being signed, for so long; then peers close, in grace_s.
     pause_s: a caption in pieces ends when no more comes for so long, so that its last word is signed.
     captions: live caption feeds, each for one of `signers`.
-    allow_origin: web origins that may use the API from their own pages; `*` for any.
+    access: who may come. allow_origin: web origins that may use the API from their own pages; `*` for any.
     """
 
     host: str = "127.0.0.1"
@@ -121,6 +145,7 @@ class Config:
     drain_s: float = 10.0
     allow_origin: tuple[str, ...] = ()
     captions: CaptionSettings = CaptionSettings()
+    access: AccessSettings = AccessSettings()
     loopback: bool = field(default=False)
     """Offer 127.0.0.1 as an ICE candidate; always on when `host` is a loopback address."""
 
@@ -162,8 +187,13 @@ class Config:
         self.rtc_ice_servers()
 
     @property
+    def only_here(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
     def uses_loopback(self) -> bool:
-        return self.loopback or self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return self.loopback or self.only_here
 
     def rtc_ice_servers(self) -> list[RTCIceServer]:
         """The ICE servers as aiortc wants them. Raises ValueError on a URL it would not understand."""

@@ -33,6 +33,8 @@ class Refusal(Exception):
 
     def response(self) -> web.Response:
         headers = {"Retry-After": str(self.retry_after_s)} if self.retry_after_s is not None else {}
+        if self.status == 401:
+            headers["WWW-Authenticate"] = 'Bearer realm="handstream"'
         return problem(self.status, self.error, self.remedy, headers)
 
 

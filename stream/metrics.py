@@ -15,6 +15,8 @@ from collections import Counter as Counted
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
@@ -22,11 +24,28 @@ from prometheus_client.registry import Collector
 
 from stream import events
 from stream.encoder import EncodedFrame
+from stream.errors import Handler
 
 PREFIX = "handstream"
 STAGES = ("glossing", "choreography", "render", "encode", "send")
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5)
 Figures = Mapping[str, Any]
+
+
+def count_answers(metrics: Metrics) -> Middleware:
+    """Middleware: counts answers by status; those to requests that were given up are not answers."""
+
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            metrics.answered(error.status)
+            raise
+        metrics.answered(response.status)
+        return response
+
+    return count
 
 
 class Meter:

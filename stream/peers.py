@@ -21,6 +21,7 @@ from typing import Any
 from aiortc import RTCDataChannel, RTCIceServer
 
 from stream import events, rtc
+from stream.access import Bearer
 from stream.broadcast import Broadcast
 from stream.encoder import Codec, EncodedFrame
 from stream.frame_queue import FrameQueue
@@ -61,6 +62,8 @@ class Peer:
         self.session = secrets.token_urlsafe(12)
         self.codec: str | None = None
         self.motion_precision: Precision | None = None
+        self.owner: Bearer | None = None
+        """Whose token it came with; None where none is needed."""
         self.dropped_events = 0
         self.dropped_motion = 0
         self.opened_s = time.monotonic()

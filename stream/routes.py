@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from stream import captions
+from stream.access import BEARER
 from stream.captions import Feed
 from stream.config import SignerSettings
 from stream.errors import Refusal
@@ -65,7 +66,7 @@ async def create_signer(request: web.Request) -> web.Response:
         settings = SignerSettings(**body)
     except (TypeError, ValueError) as error:
         raise Refusal(422, str(error), 'send for example {"name": "anna", "language": "ase"}') from error
-    channel = await request.app[STAGE].create(settings)
+    channel = await request.app[STAGE].create(settings, request.get(BEARER))
     location = {"Location": f"/signers/{settings.name}"}
     return web.json_response(channel.describe(), status=201, headers=location)
 
@@ -97,6 +98,8 @@ async def say(request: web.Request) -> web.Response:
     if language is not None and (not isinstance(language, str) or language not in stage.cast.languages):
         known = ", ".join(stage.cast.languages)
         raise Refusal(422, f"there is no language {str(language)[:40]!r}", f"choose one of: {known}")
+    if (bearer := request.get(BEARER)) is not None:
+        bearer.characters(len(text))
     return web.json_response(await channel.say(text, final, language), status=202)
 
 
@@ -107,6 +110,16 @@ async def interrupt(request: web.Request) -> web.Response:
 
 async def changes(request: web.Request) -> web.Response:
     return web.json_response(list(request.app[STAGE].captions_of(request.match_info["signer"]).changes))
+
+
+async def _charge(request: web.Request, characters: int, waits: bool) -> None:
+    """Captions count like other text; those who send over a WebSocket are made to wait."""
+    if (bearer := request.get(BEARER)) is None:
+        return
+    if waits:
+        await bearer.wait_characters(characters)
+    else:
+        bearer.characters(characters)
 
 
 def _posted(request: web.Request) -> Feed:
@@ -142,5 +155,5 @@ ROUTES = [
     web.post("/signers/{signer}/text", say),
     web.post("/signers/{signer}/interrupt", interrupt),
     web.get("/signers/{signer}/changes", changes),
-    *captions.routes(_posted, "/signers/{signer}/captions"),
+    *captions.routes(_posted, "/signers/{signer}/captions", _charge),
 ]

@@ -9,7 +9,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from stream.config import BACKGROUNDS, CaptionSettings, Config, SignerSettings
+from stream.config import BACKGROUNDS, AccessSettings, CaptionSettings, Config, SignerSettings
 from stream.glossers import add_glosser_arguments
 
 
@@ -46,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="keep words back so long, so that revisions find them")  # fmt: skip
     parser.add_argument("--caption-agreement", type=int, default=default.captions.agreement,
                         help="partial results that must agree on a word; default %(default)s")  # fmt: skip
+    parser.add_argument("--tokens", type=Path, metavar="FILE",
+                        help="who may do what (docs/security.md); or set HANDSTREAM_TOKEN")  # fmt: skip
+    parser.add_argument("--open", action="store_true", help="let everybody in who can reach --host")
+    parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="serve HTTPS; SIGHUP reads it again")
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its key, where it is not in that file")
+    parser.add_argument("--max-connections-per-address", type=int, metavar="N",
+                        default=default.access.max_connections_per_address,
+                        help="default %(default)s; behind a proxy, all come from one")  # fmt: skip
     parser.add_argument("--grace", type=float, default=default.drain_s, metavar="SECONDS",
                         help="told to end, finish signing for so long; default %(default)s")  # fmt: skip
     parser.add_argument("--max-signers", type=int, default=default.max_signers)
@@ -78,6 +86,14 @@ def configuration(args: argparse.Namespace) -> Config:
         allow_origin=tuple(args.allow_origin),
         captions=_captions(args),
         drain_s=args.grace,
+        access=AccessSettings(
+            tokens=args.tokens,
+            open_to_all=args.open,
+            tls_certificate=args.tls_cert,
+            tls_key=args.tls_key,
+            max_connections=max(1024, args.max_connections_per_address),
+            max_connections_per_address=args.max_connections_per_address,
+        ),
         max_signers=max(args.max_signers, len(signers)),
         max_viewers=args.max_viewers,
         max_viewers_per_signer=args.max_viewers,

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -20,9 +21,12 @@ from typing import Protocol
 from aiohttp import web
 
 from stream import routes, rtc, signaling
+from stream.access import Gate
 from stream.captions import CaptionError
 from stream.config import Config, SignerSettings
+from stream.doorman import Door, GuardedSite, limit_bodies, reload_tls, tls_context
 from stream.errors import Refusal, StartupError, explain_errors
+from stream.metrics import count_answers
 from stream.origins import guard_origins
 from stream.performer import Cast
 from stream.stage import STAGE, Stage
@@ -58,23 +62,37 @@ class Server:
         self.beside = beside
         self.stage = Stage(config, cast)
         self.address = ""
+        self.door = Door(config.access)
         self._runner: web.AppRunner | None = None
+        self._tls: ssl.SSLContext | None = None
 
     async def start(self) -> None:
         """Put the configured signers on air, then open the port. Raises StartupError, saying what to do."""
         rtc.use_loopback(self.config.uses_loopback)
+        access, gate = self.config.access, self._gate()
+        if access.tls_certificate is not None:
+            self._tls = tls_context(access.tls_certificate, access.tls_key)
+        pages = page_routes()
         app = web.Application(
-            # Twice: refusals too must carry the headers without which another origin's page cannot read them.
-            middlewares=[explain_errors, guard_origins(self.config.allow_origin), explain_errors],
+            middlewares=[
+                count_answers(self.stage.metrics),
+                explain_errors,
+                guard_origins(self.config.allow_origin),
+                explain_errors,  # again: refusals too carry the headers without which pages cannot read them
+                gate.middleware(frozenset(page.path for page in pages)),
+                limit_bodies(access.body_s),
+            ],
             client_max_size=self.config.max_body_bytes,
         )
         app[STAGE] = self.stage
         app.add_routes(routes.ROUTES)
         app.add_routes(signaling.ROUTES)
-        app.add_routes(page_routes())
+        app.add_routes(pages)
         for other in self.beside:
             app.add_routes(other.routes)
-        runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=self.config.grace_s)
+        runner = self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=self.config.grace_s, keepalive_timeout=access.header_s
+        )
         try:
             await runner.setup()
             listener = self._bind()  # at once, so that a port in use is told before anything slow
@@ -111,6 +129,28 @@ class Server:
             )
         return cut
 
+    def reload(self) -> None:
+        """Read the certificate again."""
+        access = self.config.access
+        if self._tls is not None and access.tls_certificate is not None:
+            reload_tls(self._tls, access.tls_certificate, access.tls_key)()
+
+    def _gate(self) -> Gate:
+        try:
+            gate = Gate.open(self.config.access.tokens, os.environ)
+        except (ValueError, OSError) as error:
+            raise StartupError(f"--tokens: {error}") from error
+        if not (gate.closed or self.config.only_here or self.config.access.open_to_all):
+            raise StartupError(
+                f"listening on {self.config.host} lets everybody in that network watch, write and change "
+                "signers; give --tokens FILE (or HANDSTREAM_TOKEN), or say --open if that is meant"
+            )
+        if not gate.closed and not self.config.only_here:
+            log.warning("no token is asked for: whoever reaches %s may do everything", self.config.host)
+        elif gate.closed and self._tls is None and not self.config.only_here:
+            log.warning("without TLS, tokens can be read on their way: give --tls-cert, or use a proxy")
+        return gate
+
     def _bind(self) -> socket.socket:
         host, port = self.config.host, self.config.port
         try:
@@ -124,12 +164,12 @@ class Server:
 
     async def _listen(self, runner: web.AppRunner, listener: socket.socket) -> None:
         try:
-            await web.SockSite(runner, listener).start()
+            await GuardedSite(runner, listener, self.door, self._tls).start()
         except OSError as error:
             raise self._cannot_listen(error) from error
         host, port = listener.getsockname()[:2]
         shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1", "::1") else host
-        self.address = f"http://{shown}:{port}/"
+        self.address = f"{'http' if self._tls is None else 'https'}://{shown}:{port}/"
 
     def _cannot_listen(self, error: OSError) -> StartupError:
         host, port = self.config.host, self.config.port
@@ -211,6 +251,7 @@ async def run(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked_to_end)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
     try:
         await server.start()
         try:
@@ -220,7 +261,7 @@ async def run(
         finally:
             await server.close()
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
         if own is not None:
             await asyncio.to_thread(own.close)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from stream.access import BEARER
 from stream.errors import Refusal
 from stream.stage import STAGE
 
@@ -32,7 +33,7 @@ async def offer(request: web.Request) -> web.Response:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refusal(400, "the offer is not UTF-8 text", f"send an SDP offer as {SDP}") from error
-    peer, answer = await stage.admit(channel, text)
+    peer, answer = await stage.admit(channel, text, request.get(BEARER))
     return web.Response(
         status=201,
         text=answer,

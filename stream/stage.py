@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from stream import events
+from stream.access import Bearer
 from stream.captioning import Captioning
 from stream.channel import Channel
 from stream.config import Config, SignerSettings
@@ -77,8 +78,8 @@ class Stage:
                 raise Refusal(422, f"there is no {what} {value[:40]!r}", f"choose one of: {', '.join(known)}")
         return settings
 
-    async def create(self, settings: SignerSettings) -> Channel:
-        """Put a signer on air. Refusal 409, 422, 503, or 500 where its renderer cannot open."""
+    async def create(self, settings: SignerSettings, owner: Bearer | None = None) -> Channel:
+        """Put a signer on air. Refusal 409, 422, 429, 503, or 500 where its renderer cannot open."""
         settings = self.checked(settings)
         async with self._changing:
             if settings.name in self.channels:
@@ -89,10 +90,13 @@ class Stage:
                 self._refuse("the server is shutting down")
             if len(self.channels) >= self.config.max_signers:
                 self._refuse(f"{self.config.max_signers} signers are on air, which is the limit")
+            if owner is not None:
+                owner.admit("signers", sum(c.owner is owner for c in self.channels.values()))
             signer = await asyncio.to_thread(self.cast.signer, settings)
             self.cast.warm(settings.language)
             performer = self.pipeline.performer(settings.name, signer)
             channel = Channel(self.config, settings, performer, self.metrics.meter(settings.name))
+            channel.owner = owner
             try:
                 await self.pipeline.add(channel, *self._renderers(settings))
             except RuntimeError as error:
@@ -135,8 +139,10 @@ class Stage:
             del self.channels[name]
             await self._end(channel, "the signer went off air")
 
-    async def admit(self, channel: Channel, offer: str) -> tuple[Peer, str]:
-        """A new viewer and the answer to its offer. Refusal 400 for the offer, 503 beyond the limits."""
+    async def admit(self, channel: Channel, offer: str, owner: Bearer | None = None) -> tuple[Peer, str]:
+        """A new viewer and the answer to its offer. Refusal 400 for the offer, 503 beyond the limits, 429
+        beyond those of its owner's token.
+        """
         config = self.config
         viewers = sum(len(c.peers) for c in self.channels.values())
         if self._closing or self.draining:
@@ -145,7 +151,10 @@ class Stage:
             self._refuse(f"{config.max_viewers} viewers are connected, which is the limit")
         if len(channel.peers) >= config.max_viewers_per_signer:
             self._refuse(f"{config.max_viewers_per_signer} viewers watch this signer, which is the limit")
+        if owner is not None:
+            owner.admit("viewers", sum(p.owner is owner for c in self.channels.values() for p in c.peers))
         peer = Peer(channel.broadcast, channel.hooks, config.codecs, self._ice_servers, config.handshake_s)
+        peer.owner = owner
         channel.peers.add(peer)  # counted before the first await, or a flood would slip through together
         try:
             answer = await peer.answer(offer)

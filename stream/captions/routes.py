@@ -31,14 +31,24 @@ from stream.captions.timed_text import CaptionError, Cue
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Charge = Callable[[web.Request, int, bool], Awaitable[None]]
+"""Told how many characters or bytes a request has sent, before they are read, and whether it can wait. May
+raise a web error where it cannot.
+"""
 
 
-def routes(feed: Feed | Callable[[web.Request], Feed], prefix: str = "/captions") -> list[web.RouteDef]:
+async def _free(_request: web.Request, _size: int, _waits: bool) -> None:
+    pass
+
+
+def routes(
+    feed: Feed | Callable[[web.Request], Feed], prefix: str = "/captions", charge: Charge = _free
+) -> list[web.RouteDef]:
     """Routes that fill one feed, or the one that a function finds for a request (may raise a web error)."""
     if isinstance(feed, Feed):
         one = feed
-        return _Captions(lambda _request: one).routes(prefix)
-    return _Captions(feed).routes(prefix)
+        return _Captions(lambda _request: one, charge).routes(prefix)
+    return _Captions(feed, charge).routes(prefix)
 
 
 class _PerFeed(Generic[T]):
@@ -53,7 +63,8 @@ class _PerFeed(Generic[T]):
 
 
 class _Captions:
-    def __init__(self, feed_of: Callable[[web.Request], Feed]) -> None:
+    def __init__(self, feed_of: Callable[[web.Request], Feed], charge: Charge) -> None:
+        self._charge = charge
         self._feed_of = feed_of
         self._numbered = _PerFeed(NumberedPosts)
         self._messages = _PerFeed(MessageReader)
@@ -68,7 +79,9 @@ class _Captions:
 
     async def text(self, request: web.Request) -> web.StreamResponse:
         feed = self._feed_of(request)
-        cues = self._messages.of(feed).take(await _body(request, feed))
+        text = await _body(request, feed)
+        await self._charge(request, len(text), False)
+        cues = self._messages.of(feed).take(text)
         await feed.offer(*cues)
         return web.json_response({"captions": len(cues)}, status=202)
 
@@ -77,7 +90,9 @@ class _Captions:
         seq = request.query.get("seq", "")
         if not seq.isascii() or not seq.isdigit() or len(seq) > 16:
             raise CaptionError(f"seq: got {seq[:30]!r}; add ?seq=1 and count up by one with each POST")
-        await feed.offer(*self._numbered.of(feed).take(int(seq), await _body(request, feed)))
+        text = await _body(request, feed)
+        await self._charge(request, len(text), False)
+        await feed.offer(*self._numbered.of(feed).take(int(seq), text))
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
         return web.Response(text=now)  # encoders set their clocks by it
 
@@ -109,6 +124,7 @@ class _Captions:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                     continue
                 data = message.data
+                await self._charge(request, len(data), True)
                 try:
                     cues = await read(data.encode("utf-8", "replace") if isinstance(data, str) else data)
                     for cue in cues:
