@@ -120,6 +120,7 @@ class Playlist:
 
     async def run(self) -> None:
         while True:
+            self._drop_stale()
             if self._ready():
                 await self._hand_over(self._waiting.popleft())
                 continue
@@ -132,21 +133,20 @@ class Playlist:
     def _ready(self) -> bool:
         if not self._waiting or self._holds:
             return False
-        if self._stale(self._waiting[0]):
-            return True
         near = not self._channel.performer.pending or self._channel.performer.backlog_ms <= LEAD_MS
         return near and all(e.began_s for e in self._handed)
 
-    def _stale(self, entry: Entry) -> bool:
-        """Whether it could not begin in time any more."""
+    def _drop_stale(self) -> None:
+        """Those that could not begin in time any more, wherever they stand."""
         begins_s = time.monotonic() + self._channel.performer.backlog_ms / 1000
-        return entry.deadline_s is not None and begins_s >= entry.deadline_s
+        stale = [e for e in self._waiting if e.deadline_s is not None and begins_s >= e.deadline_s]
+        for entry in stale:
+            self._waiting.remove(entry)
+            self._admission.texts -= 1
+            self._drop(entry, "expired")
 
     async def _hand_over(self, entry: Entry) -> None:
         self._admission.texts -= 1
-        if self._stale(entry):
-            self._drop(entry, "expired")
-            return
         self._handing, epoch = entry, self._epoch
         try:
             said = await self._channel.say(entry.text, True, entry.language)
