@@ -83,7 +83,7 @@ class Renderer(Protocol):
     """Draws one signer.
 
     Errors: `open` raises RuntimeError when the device is absent, naming the remedy; `render` raises
-    DeviceLost when it went away. The first motion after `open` may be a resting pose that nobody sees, to warm up.
+    DeviceLost when it went away. The first motion after `open` may be a resting pose, to warm up.
     """
 
     def open(self) -> None: ...

@@ -2,7 +2,7 @@
 
 Enters: motion and pictures, under the lock of `stream.rendering`. Leaves: `Shot`s, in order of their motion
 and of their time, with no gap. Does not know threads. A picture that comes after a newer one was shown is
-dropped; a motion that nobody can draw in time is answered with the last picture: viewers get one every period.
+dropped; a motion that nobody can draw in time is answered with the last picture.
 """
 
 from __future__ import annotations

@@ -204,21 +204,14 @@ class RenderThreads:
     def _dispatch(self, easel: Easel, motion: MotionFrame, after: int = -1) -> None:
         """Have `motion` drawn by the first rung below `after` that is fit and not overdue."""
         now_s = time.monotonic()
-        waiting: Rung | None = None
-        for rung in easel.rungs:
-            lane = self._lanes.get(rung.level)
-            if lane is None or rung.level <= after:
-                continue
-            if rung.state == "trial":
-                self._draw(lane, easel, rung, motion)
-            elif rung.state == "fit" and waiting is None:
-                if lane.busy_s(now_s) <= self._deadline_s(rung):
-                    self._draw(lane, easel, rung, motion)
-                    return
-                waiting = rung
-        if waiting is not None:  # the newest is drawn when it comes to itself
-            self._draw(self._lanes[waiting.level], easel, waiting, motion)
-        easel.repeat(motion.pts_ns)
+        here = [(r, self._lanes[r.level]) for r in easel.rungs[after + 1 :] if r.level in self._lanes]
+        fit = [(rung, lane) for rung, lane in here if rung.state == "fit"]
+        in_time = [(r, lane) for r, lane in fit if lane.busy_s(now_s) <= self._deadline_s(r)]
+        chosen = (in_time or fit)[:1]  # one that is overdue draws the newest when it comes to itself
+        for rung, lane in chosen + [(rung, lane) for rung, lane in here if rung.state == "trial"]:
+            self._draw(lane, easel, rung, motion)
+        if not in_time:
+            easel.repeat(motion.pts_ns)
 
     def _deadline_s(self, rung: Rung) -> float:
         return rung.policy.late_periods * self._period_s
@@ -262,7 +255,7 @@ class RenderThreads:
     def _failed(self, easel: Easel, rung: Rung, kind: Kind, error: object, at_once: bool = False) -> None:
         rung.failed(kind, time.monotonic(), at_once)
         count, pause_s = rung.failures[kind], max(0.0, rung.retry_at_s - time.monotonic())
-        traced = isinstance(error, Exception) and count == 1
+        traced = error if isinstance(error, Exception) and count == 1 else None
         log.warning(
             "%s: its renderer (rung %d) is %s (%d so far): %s; it is opened again in %.1f s",
             easel.name, rung.level, kind, count, error, pause_s, exc_info=traced,
