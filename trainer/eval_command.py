@@ -10,6 +10,10 @@ import importlib
 
 MEASURES: dict[str, tuple[str, str]] = {
     "glosser": ("trainer.glosser_eval", "a glosser model against reference glosses"),
+    "cogeneration": (
+        "trainer.motion_eval_command",
+        "generated spelling of held-back words against recordings",
+    ),
 }
 
 
