@@ -34,15 +34,17 @@ class Easel:
         self.motion: MotionFrame | None = None
         self.submitted_s = self.shown_s = -1e9
         self.last: Shot | None = None
-        self.repeated = self.stale = self.frames = self.fallen = 0
+        self.repeated = self.stale = self.frames = self.fallen = self.fallbacks = 0
         self.failures: Counter[str] = Counter()
         """Of renderers that were replaced since."""
         self._content_pts_ns = self._sent_pts_ns = -(1 << 62)
+        self._from = 0
         if before is not None:
             self.last, self.shown_s, self._sent_pts_ns = before.last, before.shown_s, before._sent_pts_ns
             self._content_pts_ns = before._content_pts_ns
             self.repeated, self.stale, self.frames = before.repeated, before.stale, before.frames
-            self.fallen, self.failures = before.fallen, before.failed()
+            self.fallen, self.fallbacks = before.fallen, before.fallbacks
+            self.failures = before.failed()
 
     @property
     def behind(self) -> bool:
@@ -57,17 +59,20 @@ class Easel:
         self._content_pts_ns = motion.pts_ns
         self.frames += 1
         self.fallen += rung.level > 0
-        self._send(shot)
+        self._send(shot, rung.level)
 
     def repeat(self, pts_ns: int) -> None:
         """Nobody draws that moment in time: the last picture is its picture."""
         if self.last is not None and pts_ns > self._sent_pts_ns:
             self.repeated += 1
-            self._send(dataclasses.replace(self.last, pts_ns=pts_ns, rendered_ns=time.monotonic_ns()))
+            again = dataclasses.replace(self.last, pts_ns=pts_ns, rendered_ns=time.monotonic_ns())
+            self._send(again, len(self.rungs))
 
-    def _send(self, shot: Shot) -> None:
+    def _send(self, shot: Shot, level: int) -> None:
         if shot.pts_ns <= self._sent_pts_ns:
             shot = dataclasses.replace(shot, pts_ns=self._sent_pts_ns + TICK_NS)
+        self.fallbacks += level > self._from
+        self._from = level
         self.last, self._sent_pts_ns = shot, shot.pts_ns
         self.shown_s = time.monotonic()
         self.on_shot(shot)
@@ -88,6 +93,7 @@ class Easel:
         return {
             "rendered": self.frames,
             "rendered_below": self.fallen,
+            "fallbacks": self.fallbacks,
             "repeated": self.repeated,
             "late_pictures": self.stale,
             "render_failures": failed.total(),
