@@ -253,9 +253,9 @@ def test_a_megabyte_takes_linear_time(spelling, text):
 
     def seconds(size: int) -> float:
         long = (text * (size // len(text) + 1))[:size]
-        started = time.perf_counter()
+        started = time.thread_time()
         push_all(spelling, "ase", [long])
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     seconds(2_000)
     small = min(seconds(2_500) for _ in range(3))

@@ -236,12 +236,12 @@ def test_many_threads_make_a_motion_once(tmp_path):
 
 
 def test_warming_does_not_block_and_ends_with_close(tmp_path):
-    lexicon = a_lexicon(tmp_path / "lex", tmp_path / "cache", counting := Counting(0.1))
+    lexicon = a_lexicon(tmp_path / "lex", tmp_path / "cache", counting := Counting(1.0))
     clips = [lexicon.sign(word, "ase") for word in ("one", "two")]
     started = time.monotonic()
     for _ in range(50):
         lexicon.warm(clips)
-    assert time.monotonic() - started < 0.1
+    assert time.monotonic() - started < 1.0
     for clip in clips:
         lexicon.motion(clip)
         assert lexicon.ready(clip)

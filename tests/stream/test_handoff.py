@@ -25,7 +25,7 @@ async def test_ordered_delivers_everything_in_order_and_waits_when_full():
     thread.start()
     time.sleep(0.05)  # noqa: ASYNC251 - the loop is busy: the thread must stand at the fourth item
     assert thread.is_alive()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(got) < 100:  # noqa: ASYNC110
             await asyncio.sleep(0)
     thread.join(1)
