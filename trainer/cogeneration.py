@@ -24,11 +24,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.choreography.cogeneration_model import CogenerationModel
-from engine.nn.cogeneration import STREAMS, CogenerationConfig, Cogenerator, Focus
+from engine.nn.cogeneration import REST, SPECIALS, STREAMS, CogenerationConfig, Cogenerator
 from trainer.cogeneration_data import Batch, Corpus, Utterance, crop, read
 from trainer.cogeneration_free import free_run
 from trainer.data.sequences import SequenceStore
 from trainer.loop import Loop, LoopConfig
+
+ANCHORED = 80
+"""Occurrences of a token that its first anchors are the mean of."""
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +47,16 @@ class CogenerationTraining:
     begin with the utterance. development: sequences held back for looking. most: at most so many sequences.
     """
 
-    width: int = 128
+    width: int = 96
     heads: int = 4
-    layers: int = 3
-    inner: int = 256
+    layers: int = 2
+    inner: int = 192
     encoder_width: int = 64
     encoder_layers: int = 2
     around: int = 3
     context: int = 24
     sinks: int = 2
+    anchors: int = 4
     batch: int = 16
     frames: int = 64
     steps_an_epoch: int = 200
@@ -104,11 +108,27 @@ class CogenerationTask:
         sizes = {f.name: getattr(config, f.name) for f in dataclasses.fields(CogenerationConfig)
                  if hasattr(config, f.name)}  # fmt: skip
         self.network = CogenerationConfig(
-            tokens=3 + len(corpus.words), languages=len(corpus.languages), channels=corpus.channels.counts, **sizes
+            tokens=SPECIALS + len(corpus.words), languages=len(corpus.languages), channels=corpus.channels.counts, **sizes
         )
-        self.model = Cogenerator(self.network).to(device)
+        self.model = Cogenerator(self.network)
+        self._anchor()
+        self.model.to(device)
         used = torch.from_numpy(corpus.channels.used).to(device)
         self.weight = (used / used.sum(1, keepdim=True))[:, None, None]  # [M, 1, 1, C]
+
+    def _anchor(self) -> None:
+        """Begin with anchors at the mean frames along each token's course."""
+        table, count = torch.zeros_like(self.model.anchors), torch.zeros(self.network.tokens)
+        share = np.linspace(0, 1, self.network.anchors)
+        for u in self.train:
+            for token, end, length, performed in zip(u.tokens, u.ends, u.lengths, u.performed, strict=True):
+                if token != REST and count[token] >= ANCHORED:
+                    continue
+                first = end - length + (0 if token == REST else round(performed * (length - 1)))
+                at = np.round(first + share * (end - 1 - first)).astype(int)
+                table[token] += torch.from_numpy(u.frames[:, 2 + at])
+                count[token] += 1
+        self.model.anchors.data.copy_(table / count.clamp(min=1)[:, None, None, None])
 
     # -- batches -------------------------------------------------------------------------------
 
@@ -139,7 +159,7 @@ class CogenerationTask:
         rows, segments = batch.segments.shape
         memory = self._memory(batch)
         before = self._own(batch, memory.detach()) if batch.rollout else self._disturbed(batch.before)
-        frame, position, onward = model(before, batch.progress, memory, batch.owner)
+        frame, position, onward = model(before, batch.progress, memory, batch.tokens, batch.owner)
         there = batch.there[None, :, :, None] * self.weight
         total = batch.there.sum() * STREAMS
         target = batch.target
@@ -179,7 +199,7 @@ class CogenerationTask:
         """What the decoder made itself, running free from the (disturbed) first frame of the crop."""
         model = self.model
         rows, segments = batch.segments.shape
-        focus = model.focus(memory.flatten(0, 1))
+        focus = model.focus(memory.flatten(0, 1), batch.tokens.flatten(0, 1))
         state = model.open(rows, rewind=1)
         start = self._disturbed(batch.before[:, :, :2])
         state.reset(start[:, :, 1])
@@ -187,8 +207,7 @@ class CogenerationTask:
         made = []
         base = torch.arange(rows, device=memory.device) * segments
         for t in range(batch.owner.shape[1] - 1):
-            index = base + batch.owner[:, t]
-            state.focus = Focus(focus.bias[:, index], focus.keys[:, :, index], focus.values[:, :, index])
+            state.focus = focus.of(base + batch.owner[:, t])
             made.append(model.step(batch.progress[:, t], state))
         return torch.cat([start, torch.stack(made, 2)], 2)
 

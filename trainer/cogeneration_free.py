@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engine.choreography.cogeneration_clock import GlossClock
 from engine.choreography.cogeneration_model import CogenerationModel
-from engine.nn.cogeneration import Focus, progress_features
+from engine.nn.cogeneration import progress_features
 from engine.signals import FloatArray
 from trainer.cogeneration_data import Utterance, crop, window
 
@@ -32,15 +32,15 @@ def times_of(lengths: Sequence[float]) -> tuple[list[int], list[tuple[float, int
 
 
 @torch.inference_mode()
-def memory_of(model: CogenerationModel, u: Utterance) -> Tensor:
-    """[G, N, E] of an utterance's glosses, each from its window."""
+def memory_of(model: CogenerationModel, u: Utterance) -> tuple[Tensor, Tensor]:
+    """Memory [G, N, E] of an utterance's glosses, each from its window of tokens [G, N], and those."""
     net = model.network
     around = net.config.around
     windows = [window(u.tokens.tolist(), u.word_ends.tolist(), i, around) for i in range(len(u.tokens))]
     device = net.distance.device
     tokens = torch.tensor([w for w, _ in windows], device=device)
     ends = torch.tensor([e for _, e in windows], device=device)
-    return net.encode(tokens, torch.full((len(windows),), u.language, device=device), ends)
+    return net.encode(tokens, torch.full((len(windows),), u.language, device=device), ends), tokens
 
 
 @torch.inference_mode()
@@ -52,7 +52,8 @@ def generate(
     """
     net = model.network
     device = net.distance.device
-    memories = [memory_of(model, u) for u in utterances]
+    told = [memory_of(model, u) for u in utterances]
+    memories = [memory for memory, _ in told]
     if lengths is None:
         rates = [torch.full((len(m),), u.log_rate, device=device) for m, u in zip(memories, utterances, strict=True)]
         lengths = [net.timing(m, r)[0].tolist() for m, r in zip(memories, rates, strict=True)]
@@ -70,14 +71,13 @@ def generate(
     log_rate = torch.tensor([u.log_rate for u in utterances], device=device)
     at = torch.from_numpy(times).to(device)
     progress = progress_features(at[..., 0], at[..., 1], at[..., 2], log_rate[:, None].expand(-1, longest))
-    focus = net.focus(torch.cat(memories))
+    focus = net.focus(torch.cat(memories), torch.cat([tokens for _, tokens in told]))
     state = net.open(rows)
     state.reset(torch.stack([torch.from_numpy(u.frames[:, 0]) for u in utterances], 1).to(device))
     index = torch.from_numpy(owner).to(device)
     made = []
     for t in range(longest):
-        now = index[:, t]
-        state.focus = Focus(focus.bias[:, now], focus.keys[:, :, now], focus.values[:, :, now])
+        state.focus = focus.of(index[:, t])
         made.append(net.step(progress[:, t], state))
     frames = torch.stack(made, 2).cpu().numpy()
     return [frames[:, row, : len(owned)] for row, (owned, _) in enumerate(plans)]

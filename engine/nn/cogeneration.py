@@ -14,6 +14,9 @@ streaming:
   counter) is counted along that, and the gloss stops where it is full. Nothing is read from a target.
 - A frame is the meeting of two forecasts: where the hands ought to be (position), and how they go on from where
   they are (velocity); a learned gate weighs them. Position alone trembles, velocity alone drifts.
+- Every token has a few anchors, learned frames along its course. The position is a blend of the anchors of the
+  gloss before, the present one and the next (weighed by the decoder), and what the decoder adds to it. Without
+  them all poses of all signs would have to pass through the width of the decoder, and training takes far longer.
 - Self-attention is over a ring of the latest frames and the first ones (`engine.nn.ring`).
 
 M = 3 modalities, B rows (signers), T frames, C channels (of the widest modality), N = 2 * around + 1 tokens.
@@ -22,7 +25,7 @@ M = 3 modalities, B rows (signers), T frames, C channels (of the widest modality
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,7 +48,8 @@ _LARGEST = 1 << 16
 @dataclass(frozen=True)
 class CogenerationConfig:
     """Sizes. channels: moving channels of pose, hands, smplx. context: frames that self-attention sees; sinks:
-    first frames that it never loses. around: glosses before and after the present one that are seen.
+    first frames that it never loses. around: glosses before and after the present one that are seen. anchors:
+    learned frames of each token.
     """
 
     tokens: int
@@ -60,6 +64,7 @@ class CogenerationConfig:
     around: int = 3
     context: int = 24
     sinks: int = 2
+    anchors: int = 4
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -98,7 +103,8 @@ class CogenerationConfig:
         block += 2 * self.encoder_width * self.width
         ends = (4 * self.widest + PROGRESS + 3 * self.encoder_width) * self.width
         encoder = self.encoder_layers * 8 * self.encoder_width**2 + self.tokens * self.encoder_width
-        return STREAMS * (self.layers * block + ends) + encoder
+        table = self.tokens * STREAMS * self.anchors * self.widest
+        return STREAMS * (self.layers * block + ends) + encoder + table
 
 
 def progress_features(progress: Tensor, elapsed: Tensor, left: Tensor, log_rate: Tensor) -> Tensor:
@@ -113,11 +119,21 @@ def progress_features(progress: Tensor, elapsed: Tensor, left: Tensor, log_rate:
 
 @dataclass
 class Focus:
-    """What a gloss gives to every frame of it. bias [M, B, D]; per layer keys, values [M, B, H, N, Dh]."""
+    """What a gloss gives to every frame of it.
+
+    bias [M, B, D]; keys, values [layers, M, B, H, N, Dh]; anchors [M, B, 3 A, C] of the gloss before, the present
+    one and the next.
+    """
 
     bias: Tensor
-    keys: Tensor  # [layers, M, B, H, N, Dh]
+    keys: Tensor
     values: Tensor
+    anchors: Tensor
+
+    def of(self, rows: Tensor) -> Focus:
+        """The focus of some rows, in that order."""
+        index = rows
+        return Focus(self.bias[:, index], self.keys[:, :, index], self.values[:, :, index], self.anchors[:, index])
 
     def put(self, rows: Sequence[int] | Tensor, other: Focus) -> None:
         """Overwrite the focus of `rows` by another one of as many rows."""
@@ -125,6 +141,7 @@ class Focus:
         self.bias.index_copy_(1, index, other.bias)
         self.keys.index_copy_(2, index, other.keys)
         self.values.index_copy_(2, index, other.values)
+        self.anchors.index_copy_(1, index, other.anchors)
 
 
 @dataclass
@@ -183,9 +200,11 @@ class Cogenerator(nn.Module):
             ParallelBlock(STREAMS, c.width, c.heads, c.inner, c.encoder_width, c.layers)
             for _ in range(c.layers)
         )
-        self.leave = Stacked(STREAMS, c.width, 2 * c.widest + 1)
+        self.anchors = nn.Parameter(torch.zeros(c.tokens, STREAMS, c.anchors, c.widest))
+        self.parts = [c.widest, c.widest, 3 * c.anchors, 2]  # beside the anchors, change, anchors, gate and pace
+        self.leave = Stacked(STREAMS, c.width, sum(self.parts))
         with torch.no_grad():
-            self.leave.weight[:, :, c.widest :] *= 0.1  # velocities begin small
+            self.leave.weight[:, :, : 2 * c.widest] *= 0.1  # what is added to anchors and pace begins small
         shape = (c.layers, STREAMS, c.heads)
         slope = torch.linspace(0, 0.3, c.heads)[:, None] * torch.arange(self.reach.kinds)
         self.distance = nn.Parameter((-slope).expand(*shape, -1).clone())
@@ -212,25 +231,30 @@ class Cogenerator(nn.Module):
         out = self.clock(torch.cat([self.centre(memory), log_rate[:, None]], -1))
         return (out[:, 0] + 2.0).exp(), out[:, 1].sigmoid()
 
-    def focus(self, memory: Tensor) -> Focus:
-        """What the frames of glosses with these memories [B, N, E] are told."""
+    def focus(self, memory: Tensor, tokens: Tensor) -> Focus:
+        """What the frames of glosses with these memories [B, N, E] and windows [B, N] are told."""
         pairs = [block.memory(memory) for block in self._blocks()]
         near = self.centre(memory)
         bias = self.about(near.expand(STREAMS, *near.shape))
-        return Focus(bias, torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]))
+        around = self.config.around
+        anchors = self.anchors[tokens[:, around - 1 : around + 2]]  # [B, 3, M, A, C]
+        anchors = anchors.permute(2, 0, 1, 3, 4).flatten(2, 3)
+        return Focus(bias, torch.stack([k for k, _ in pairs]), torch.stack([v for _, v in pairs]), anchors)
 
     # -- all frames at once --------------------------------------------------------------------
 
-    def forward(self, before: Tensor, progress: Tensor, memory: Tensor, owner: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, before: Tensor, progress: Tensor, memory: Tensor, tokens: Tensor, owner: Tensor
+    ) -> tuple[Tensor, ...]:
         """Frames, forecasts of position and of velocity, each [M, B, T, C].
 
-        before [M, B, T + 1, C]: normalised frames, from two before the first wanted to one before the last. progress [B, T, 16]. memory [B, G, N, E] of the glosses that come; owner [B, T]:
-        which of them each frame belongs to. Position 0 is the first frame wanted.
+        before [M, B, T + 1, C]: normalised frames, from two before the first wanted to one before the last. progress [B, T, 16]. memory [B, G, N, E] and tokens
+        [B, G, N] of the glosses that come; owner [B, T]: which of them each frame belongs to. Position 0 is the first frame wanted.
         """
         rows, frames = owner.shape
         glosses = memory.shape[1]
         flat = memory.flatten(0, 1)
-        focus = self.focus(flat)
+        focus = self.focus(flat, tokens.flatten(0, 1))
         bias = focus.bias.unflatten(1, (rows, glosses))  # [M, B, G, D]
         index = owner[None, :, :, None].expand(STREAMS, -1, -1, bias.shape[-1])
         x = self._enter(before[:, :, 1:], before[:, :, :-1], progress, bias.gather(2, index))
@@ -247,7 +271,15 @@ class Cogenerator(nn.Module):
                 for y in (focus.keys, focus.values)
             )
             x = block(x, past[number], (keys, values), told[number] + hidden)
-        return self._leave(x, before[:, :, 1:], before[:, :, :-1])
+        anchors = focus.anchors.unflatten(1, (rows, glosses)).flatten(2, 3)  # [M, B, G 3A, C]
+        places = torch.arange(3 * self.config.anchors, device=x.device)
+        places = (owner[..., None] * len(places) + places).expand(STREAMS, -1, -1, -1)
+
+        def blend(weights: Tensor) -> Tensor:
+            spread = weights.new_zeros(*weights.shape[:-1], anchors.shape[2])
+            return torch.matmul(spread.scatter(3, places, weights), anchors)
+
+        return self._leave(x, before[:, :, 1:], before[:, :, :-1], blend)
 
     # -- one frame -----------------------------------------------------------------------------
 
@@ -257,7 +289,8 @@ class Cogenerator(nn.Module):
         ring = Ring(self.reach, rows=rows, heads=c.heads, width=c.width // c.heads, layers=c.layers,
                     streams=STREAMS, rewind=rewind, like=like)  # fmt: skip
         shape = (c.layers, STREAMS, rows, c.heads, c.window, c.width // c.heads)
-        focus = Focus(like.new_zeros(STREAMS, rows, c.width), like.new_zeros(shape), like.new_zeros(shape))
+        bias, anchors = like.new_zeros(STREAMS, rows, c.width), (STREAMS, rows, 3 * c.anchors, c.widest)
+        focus = Focus(bias, like.new_zeros(shape), like.new_zeros(shape), like.new_zeros(anchors))
         biases = bias_of_kinds(like, ring.kinds).permute(0, 3, 1, 2, 4).contiguous()
         history = like.new_zeros(STREAMS, rows, rewind + 2, c.widest)
         return CogenerationState(ring, history, focus, biases, self.offset.detach()[:, :, None, :, None])
@@ -274,7 +307,10 @@ class Cogenerator(nn.Module):
             held = ring.write(number, key, value, slots, active)
             told = state.focus.keys[number], state.focus.values[number]
             x = block.finish(x, query, held, biases[number], ask, told, state.memory_bias[number], feed)
-        frame, _, _ = self._leave(x, last, before)
+        anchors = state.focus.anchors
+        frame, _, _ = self._leave(
+            x, last, before, lambda weights: torch.matmul(weights.unsqueeze(-2), anchors).squeeze(-2)
+        )
         at = ring.position % state.history.shape[2]
         rows = ring.row_numbers
         kept = frame if active is None else torch.where(active[:, None], frame, state.history[:, rows, at])
@@ -291,8 +327,12 @@ class Cogenerator(nn.Module):
         given = progress.expand(STREAMS, *progress.shape)
         return self.enter(torch.cat([last, last - before, given], -1)) + bias
 
-    def _leave(self, x: Tensor, last: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        widest = self.config.widest
-        position, change, gate = self.leave(normed(x)).split([widest, widest, 1], -1)
-        onward = last + change
-        return torch.lerp(onward, position, gate.sigmoid()), position, onward
+    def _leave(
+        self, x: Tensor, last: Tensor, before: Tensor, blend: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Frame, position and onward forecast. blend: weights [..., 3 A] to the mixture of the anchors."""
+        beside, change, weights, gates = self.leave(normed(x)).split(self.parts, -1)
+        position = blend(weights.softmax(-1)) + beside
+        gate, pace = gates.sigmoid().chunk(2, -1)
+        onward = last + pace * (last - before) + change
+        return torch.lerp(onward, position, gate), position, onward
