@@ -87,7 +87,7 @@ class Viewer:
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer, "answer"))
         return self
 
-    async def until(self, condition: Any, timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Any, timeout_s: float = 60.0) -> None:
         """Wait until `condition()` holds."""
         async with asyncio.timeout(timeout_s):
             while not condition():  # noqa: ASYNC110 - any condition will do, and few have an event
