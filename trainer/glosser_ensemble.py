@@ -10,20 +10,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.glossing.slul_model import SlulModel
 from engine.nn.decoding import Stepper
-from engine.nn.seq2seq import DecoderState
 
 
 @dataclass
 class EnsembleState:
     """The states of all models."""
 
-    states: list[DecoderState]
+    states: list[Any]
 
     @property
     def looked(self) -> Tensor | None:
@@ -40,7 +40,7 @@ class EnsembleState:
 class Ensemble:
     """Models side by side."""
 
-    def __init__(self, models: Sequence[Stepper[DecoderState]]) -> None:
+    def __init__(self, models: Sequence[Stepper[Any]]) -> None:
         self.models = list(models)
         self.config = self.models[0].config
 
@@ -65,4 +65,4 @@ def open_models(folders: Sequence[Path]) -> SlulModel:
             )
     if len(opened) == 1:
         return first
-    return SlulModel(Ensemble([one.model for one in opened]), first.vocabulary)
+    return SlulModel(Ensemble([one.stepper for one in opened]), first.vocabulary)

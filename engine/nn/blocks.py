@@ -14,8 +14,8 @@ from torch.nn import functional
 def dropped(x: Tensor, probability: float) -> Tensor:
     """Dropout: x with a share of its elements set to 0, the others scaled up; same shape.
 
-    One random byte an element instead of torch's one draw each, for drawing took a seventh of a training step
-    on the CPU. The share is therefore a multiple of 1/256 (0.2 acts as 51/256), and the scale is that share's.
+    One random byte an element instead of torch's one draw each, for drawing took a seventh of a training
+    step on the CPU. So the share is a multiple of 1/256 (0.2 acts as 51/256), and the scale is that share's.
     """
     zeros = round(256 * probability)
     if zeros == 0:

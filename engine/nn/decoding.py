@@ -48,12 +48,21 @@ class Rules:
 
     once: tokens allowed only where a row owes them; the end is not allowed before all are said.
     length_penalty: scores are divided by length ** length_penalty before hypotheses are compared.
+    repeats: a block of up to so many tokens may not be said twice in a row (0: it may). A length penalty
+    above 1 pays for length, and a loop (`A B A B`) is the cheapest length there is.
     """
 
     end: int
     never: tuple[int, ...] = ()
     once: tuple[int, ...] = ()
     length_penalty: float = 1.5
+    repeats: int = 0
+
+    def again(self, path: Sequence[int]) -> set[int]:
+        """The tokens that would end a block of tokens said twice in a row."""
+        most = min(self.repeats, (len(path) + 1) // 2)
+        blocks = range(1, most + 1)
+        return {path[-n] for n in blocks if n == 1 or path[1 - n :] == path[1 - 2 * n : -n]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,11 @@ def greedy(
         logp = model.step(tokens, state).log_softmax(-1)
         debt.forbid(logp, steps - at)
         best, tokens = logp.max(-1)
+        looping = [row for row, token in enumerate(tokens.tolist()) if token in rules.again(said[row])]
+        if looping:
+            for row in looping:
+                logp[row, list(rules.again(said[row]))] = -torch.inf
+            best, tokens = logp.max(-1)
         if at < longest:
             given = forced[:, at] >= 0
             tokens, best = torch.where(given, forced[:, at], tokens), best.masked_fill(given, 0.0)
@@ -217,6 +231,8 @@ def beam(
     for at in range(len(prefix), steps):
         logp = scores.log_softmax(-1)
         debt.forbid(logp, steps - at)
+        if rules.repeats:
+            _forbid_loops(logp, said, prefix, rules)
         vocabulary = logp.shape[-1]
         joint = (totals.view(-1, 1) + logp).view(rows, -1)  # [B, width * V]
         best, flat = joint.topk(2 * width, dim=-1)  # enough to keep `width` after all ends are taken out
@@ -245,6 +261,16 @@ def beam(
             done.append(_hypothesis(path, float(totals[row, 0]), rules))
         done.sort(key=lambda hypothesis: -hypothesis.score)
     return finished
+
+
+def _forbid_loops(scores: Tensor, said: Tensor, prefix: Sequence[int], rules: Rules) -> None:
+    """Set what would repeat a block at once to -inf, in scores [R, V], after said [R, T], in place."""
+    again = [
+        (row, token) for row, path in enumerate(said.tolist()) for token in rules.again([*prefix, *path])
+    ]
+    if again:
+        rows, tokens = zip(*again, strict=True)
+        scores[list(rows), list(tokens)] = -torch.inf
 
 
 def _settled(done: Sequence[Hypothesis], running: float, length: int, width: int, rules: Rules) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from engine.nn.blocks import dropped
 from engine.nn.decoding import Rules, beam, greedy, looks
+from engine.nn.frozen import Frozen
 from engine.nn.relative import RelativeBias
 from engine.nn.seq2seq import PAD, Seq2Seq, Seq2SeqConfig
 
@@ -187,3 +189,57 @@ def test_dropout_rests_outside_training(model: Seq2Seq, source: torch.Tensor) ->
         assert not torch.equal(model(source, target), model(source, target))
     finally:
         model.eval()
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("watch", [False, True])
+def test_frozen_decodes_as_the_model_it_was_made_from(
+    model: Seq2Seq, source: torch.Tensor, copies: int, watch: bool
+) -> None:
+    frozen = Frozen(model)
+    for text in (source, source[:1]):
+        rows = len(text) * copies
+        mine, theirs = frozen.open(text, 9, copies, watch), model.open(text, 9, copies, watch)
+        pick = torch.randint(4, 14, (9, rows), generator=torch.Generator().manual_seed(2))
+        for tokens in pick:
+            torch.testing.assert_close(
+                frozen.step(tokens, mine), model.step(tokens, theirs), atol=1e-4, rtol=1e-5
+            )
+            assert (mine.looked is None) == (theirs.looked is None) == (not watch)
+            if mine.looked is not None:
+                torch.testing.assert_close(mine.looked, theirs.looked, atol=1e-5, rtol=1e-5)
+            swapped = torch.arange(rows) // copies * copies  # each a copy of its sentence's first
+            for state in (mine, theirs):
+                state.reorder(swapped, same_source=True)
+    mine, theirs = frozen.open(source, 2), model.open(source, 2)
+    for state in (mine, theirs):
+        state.reorder(torch.tensor([2, 0, 0]))
+    start = torch.full((3,), PAD)
+    torch.testing.assert_close(frozen.step(start, mine), model.step(start, theirs), atol=1e-4, rtol=1e-5)
+
+
+def test_frozen_reads_texts_longer_than_its_tables(model: Seq2Seq) -> None:
+    text = torch.randint(4, 30, (1, 150), generator=torch.Generator().manual_seed(4))
+    frozen = Frozen(model)
+    mine, theirs = frozen.open(text, 140), model.open(text, 140)
+    for _ in range(130):
+        left, right = (m.step(torch.tensor([5]), s) for m, s in ((frozen, mine), (model, theirs)))
+    torch.testing.assert_close(left, right, atol=1e-4, rtol=1e-5)
+
+
+def test_no_block_is_said_twice_in_a_row(model: Seq2Seq, source: torch.Tensor) -> None:
+    def loops(tokens: tuple[int, ...], longest: int) -> bool:
+        spans = ((at, n) for n in range(1, longest + 1) for at in range(len(tokens) - 2 * n + 1))
+        return any(tokens[at : at + n] == tokens[at + n : at + 2 * n] for at, n in spans)
+
+    free = dataclasses.replace(RULES, never=(0, 1, 2, 3))  # never ends: loops for want of anything else
+    tight = dataclasses.replace(free, repeats=3)
+    said = {rules: greedy(model, source, rules, 30) for rules in (free, tight)}
+    beams = {rules: [row[0] for row in beam(model, source, rules, 30, 4)] for rules in (free, tight)}
+    for found in (said, beams):
+        assert any(loops(h.tokens, 3) for h in found[free])
+        assert not any(loops(h.tokens, 3) for h in found[tight])
+        assert all(len(h.tokens) == 30 for h in found[tight])
+    held = beam(model, source[:1], tight, 12, 4, prefix=(8, 9, 8))[0][0].tokens
+    assert held[:3] == (8, 9, 8)
+    assert held[3] not in (8, 9)
