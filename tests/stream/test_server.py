@@ -307,11 +307,11 @@ async def test_an_unknown_language_at_start_lists_those_that_exist():
 async def test_run_serves_until_it_is_told_to_stop():
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     running = asyncio.create_task(run(Config(port=0), light_cast(), ready.set_result))
-    address = await asyncio.wait_for(ready, 5)
+    address = await asyncio.wait_for(ready, 60)
     async with aiohttp.ClientSession(address) as http:
         await ask(http, "GET", "/healthz", 200)
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(address.rstrip("/").rsplit(":", 1)[1]))) != 0
 

@@ -180,8 +180,8 @@ async def test_standard_input_is_signed_line_by_line_and_may_end_at_any_time() -
     assert process.stdout
     for line in ("first", "enough"):
         process.stdin.write(f"{line}\n".encode())
-        assert (await asyncio.wait_for(process.stdout.readline(), 20)).decode() == f"{line}\n"
-    assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert (await asyncio.wait_for(process.stdout.readline(), 60)).decode() == f"{line}\n"
+    assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_a_named_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
