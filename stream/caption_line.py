@@ -10,27 +10,48 @@ are told 503). What cannot be signed at all is in the record. A feed that ends o
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-import re
-from collections import deque
-from dataclasses import replace
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
 
 from stream import events
-from stream.captions import CaptionError, Change, Commit, Condition, Feed, Reviser, commits
+from stream.captions import (
+    CaptionError,
+    Change,
+    Commit,
+    Condition,
+    Feed,
+    LiveText,
+    Reviser,
+    Timeline,
+    commits,
+    private_log,
+    redact,
+)
+from stream.captions.timed_text import NS_PER_S
 from stream.channel import Channel
 from stream.errors import Refusal
 
-log = logging.getLogger(__name__)
+log = private_log(__name__)
 
 POSTED = "posted"
 """The source whose captions are sent to this server."""
 WAIT_S = 0.1
-_PRIVATE = re.compile(r"(?<=//)[^/\s@]+@|\?[^\s;,)]+")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTiming:
+    """When a feed's words were said, and how long after that they are to be signed (see `LiveText`)."""
+
+    timeline: Timeline = field(default_factory=Timeline)
+    delay_ns: int | None = None
 
 
 class CaptionLine:
-    """See the module. state: "open", "ended" or "failed". refused: commits that were not signed."""
+    """See the module. state: "open", "ended" or "failed". refused: commits that were not signed.
+
+    left_out: words that were not signed after all, by what became of them.
+    """
 
     def __init__(
         self,
@@ -41,6 +62,7 @@ class CaptionLine:
         channel: Channel,
         most_pending: int,
         changes: deque[events.Message],
+        timing: FeedTiming | None = None,
     ) -> None:
         self.name = label(source)
         self.feed = feed
@@ -49,6 +71,8 @@ class CaptionLine:
         self.commits = 0
         self.refused = 0
         self.waits = False
+        self.left_out: Counter[str] = Counter()
+        self._timing = timing or FeedTiming()
         self._path = source.removeprefix("follow:").removeprefix("file:")
         self._reviser = reviser
         self._channel = channel
@@ -60,7 +84,7 @@ class CaptionLine:
     def trouble(self) -> str:
         """What is wrong just now, or "": without folders, users and keys, because anybody may read it."""
         trouble = self.condition.trouble
-        return _PRIVATE.sub("", trouble.replace(self._path, self.name) if "/" in self._path else trouble)
+        return redact(trouble.replace(self._path, self.name) if "/" in self._path else trouble)
 
     def stats(self) -> events.Message:
         return {
@@ -73,6 +97,8 @@ class CaptionLine:
             "waits_for_signer": self.waits,
             "commits": self.commits,
             "not_signed": self.refused,
+            "left_out": dict(self.left_out),
+            "programme_delay_s": (self._timing.delay_ns or 0) / NS_PER_S,
         }
 
     async def close(self) -> None:
@@ -89,7 +115,7 @@ class CaptionLine:
         try:
             async for commit in found:
                 self.commits += 1
-                await self._hand_over(commit)
+                await self._hand_over(commit, self._timed(commit))
             self.state = "ended"
             log.info("captions of %s from %s have ended", self._channel.settings.name, self.name)
         except CaptionError as error:
@@ -105,23 +131,29 @@ class CaptionLine:
         self.state = "failed"
         self.condition.fails(why)
 
-    async def _hand_over(self, commit: Commit) -> None:
+    def _timed(self, commit: Commit) -> LiveText:
+        pts_ns, end_ns = self._timing.timeline.said(commit)
+        return LiveText(self.name, commit.seq, pts_ns, end_ns, self._timing.delay_ns)
+
+    async def _hand_over(self, commit: Commit, live: LiveText) -> None:
         """Have a commit signed, however long that must wait; what is too much at once goes in halves."""
         while True:
             await self._room(len(commit.text))
             try:
-                said = await self._channel.say(commit.text, commit.final)
+                said = await self._channel.say(commit.text, commit.final, live=live)
             except Refusal as refusal:
                 if refusal.status == 503:
                     self.waits = True
                     await asyncio.sleep(WAIT_S)
                     continue
-                await self._refused(commit, refusal)
+                await self._refused(commit, live, refusal)
             except asyncio.CancelledError:  # of this task, or of the words, by an interrupt
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
                 self._record("interrupted", "", commit.text, cue=commit.seq)
             else:
+                if said.get("interrupted"):
+                    self._record("interrupted", "", commit.text, cue=commit.seq)
                 self._left_out(commit, said)
             self.waits = False
             return
@@ -133,12 +165,12 @@ class CaptionLine:
             self.waits = True
             await asyncio.sleep(WAIT_S)
 
-    async def _refused(self, commit: Commit, refusal: Refusal) -> None:
+    async def _refused(self, commit: Commit, live: LiveText, refusal: Refusal) -> None:
         words = commit.text.split()
         if refusal.status == 413 and len(words) > 1:
             middle = math.ceil(len(words) / 2)
-            await self._hand_over(replace(commit, text=" ".join(words[:middle]) + " ", final=False))
-            await self._hand_over(replace(commit, text=" ".join(words[middle:]) + " "))
+            await self._hand_over(replace(commit, text=" ".join(words[:middle]) + " ", final=False), live)
+            await self._hand_over(replace(commit, text=" ".join(words[middle:]) + " "), live)
             return
         log.warning("captions of %s: not signed: %s", self._channel.settings.name, refusal.error)
         self._record("refused", "", commit.text, cue=commit.seq)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 
+from engine.glossing import Omitted
+from engine.pacing_unit import Fate
 from engine.signals import Gloss
 from stream import events
 from stream.performer import SaidLike
@@ -72,6 +74,17 @@ class CaptionLog:
         told = events.caption(seq, self._text, self._glosses, self._unspellable, self._omitted)
         self.last = told | {"id": self.id_of(seq)}
         return self.last
+
+    def left_out(self, fate: Fate) -> None:
+        """Signs that were promised will not be performed; viewers who come later learn it from `last`."""
+        if fate.caption_seq != self.seq:
+            return
+        self._glosses = [entry for entry in self._glosses if not fate.first <= entry[0] <= fate.last]
+        if fate.kind != "abbreviated":
+            self._omitted.append(Omitted(fate.text, fate.start, fate.end, fate.reason))
+        if self.last is not None:
+            told = events.caption(self.seq, self._text, self._glosses, self._unspellable, self._omitted)
+            self.last = told | {"id": self.id_of(self.seq)}
 
     def gloss(self, index: int) -> Gloss | None:
         """The gloss behind `MotionFrame.gloss`; None for those long gone."""

@@ -10,15 +10,32 @@ import asyncio
 from collections import deque
 from dataclasses import replace
 
+from engine.pacing_unit import Fate
+from engine.pacing_words import worth_of
 from stream import events
-from stream.caption_line import POSTED, CaptionLine
-from stream.captions import Condition, Feed, Limits, Reviser, ReviserConfig, open_captions
+from stream.caption_line import POSTED, CaptionLine, FeedTiming
+from stream.captions import (
+    Condition,
+    Feed,
+    Limits,
+    LiveText,
+    Reviser,
+    ReviserConfig,
+    Timeline,
+    may_come_back,
+    open_captions,
+)
 from stream.captions.timed_text import NS_PER_MS
 from stream.channel import Channel
 from stream.config import Config
 from stream.errors import Refusal
 
-REMEMBERED_CHANGES = 200
+REMEMBERED_CHANGES = 2000
+"""What is left out to keep up comes at up to two words a second."""
+
+
+HELD_SHARE = 0.5
+"""Of a programme delay: so long words are kept back for revisions; the rest is for choosing among them."""
 
 
 class Captioning:
@@ -32,6 +49,13 @@ class Captioning:
         self._limits = Limits(text_chars=config.max_text_chars)
         self._lines: dict[str, CaptionLine] = {}
         self._closed = False
+        channel.left_out = self._left_out
+
+    def reopen(self) -> None:
+        """Open again what the server was started with for this signer; standard input cannot be."""
+        for signer, source in self._config.captions.feeds:
+            if signer == self._channel.settings.name and source != "-":
+                self.open(source)
 
     def open(self, source: str) -> None:
         """Sign what this input says (see `open_captions`). Raises CaptionError for a name without meaning."""
@@ -66,7 +90,26 @@ class Captioning:
 
     def _start(self, source: str, feed: Feed, condition: Condition) -> CaptionLine:
         settings, most = self._config.captions, self._config.max_backlog_glosses
-        config = ReviserConfig(agreement=settings.agreement, hold_ns=settings.hold_ms * NS_PER_MS)
-        line = CaptionLine(source, feed, condition, Reviser(config), self._channel, most, self.changes)
+        live = source == POSTED or may_come_back(source)
+        delay_ns = settings.delay_ns(self._channel.settings.name, source, live)
+        hold_ns = max(settings.hold_ms * NS_PER_MS, round(HELD_SHARE * (delay_ns or 0)))
+        config = ReviserConfig(agreement=settings.agreement, hold_ns=hold_ns)
+        timing = FeedTiming(Timeline(finished=not live), delay_ns)
+        line = CaptionLine(
+            source, feed, condition, Reviser(config), self._channel, most, self.changes, timing
+        )
         self._lines[source] = line
+        if delay_ns is not None:  # the first word must not wait for the table of frequencies
+            asyncio.get_running_loop().run_in_executor(None, worth_of, "", self._spoken.split("-")[0])
         return line
+
+    def _left_out(self, fate: Fate, live: LiveText | None) -> None:
+        """A word that was promised is not signed: viewers were told, and here it is kept."""
+        if live is None:
+            return
+        cut = fate.end - fate.start
+        signed = fate.text[: max(0, len(fate.text) - cut)] if fate.kind == "abbreviated" else ""
+        self.changes.append(events.changed(live.feed, live.cue, signed, fate.text, fate.reason))
+        line = next((line for line in self._lines.values() if line.name == live.feed), None)
+        if line is not None:
+            line.left_out[fate.kind] += 1

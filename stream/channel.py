@@ -11,19 +11,23 @@ import json
 import logging
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from engine.pacing_unit import Fate
 from engine.signals import IDLE, Caption, MotionFrame
 from engine.signer import BacklogFull, Said, TextTooLong
 from stream import events, wire
 from stream.broadcast import Broadcast
 from stream.caption_log import CaptionLog
+from stream.captions.live_text import LiveText
 from stream.config import Config, SignerSettings
 from stream.delay_log import DelayLog
 from stream.encoder import EncodedFrame, rtp_ticks
 from stream.errors import Refusal
+from stream.lag import LagLog
 from stream.logs import follow
 from stream.peers import Peer, PeerHooks
 
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from stream.pipeline import Performer
 
 log = logging.getLogger(__name__)
+
+REMEMBERED_LIVE = 512
+"""Captions whose origin is known: more than ever wait to be signed."""
 
 _NOTHING = "there is nothing to sign in this text; send letters, words or digits"
 
@@ -69,6 +76,10 @@ class Channel:
         self._shown = IDLE
         self._begun = (IDLE, 0)
         self._resting = True
+        self._lag = LagLog()
+        self._live: OrderedDict[int, LiveText] = OrderedDict()
+        self.left_out: Callable[[Fate, LiveText | None], None] = lambda fate, live: None
+        """Told of every word that is not signed, with the live caption it comes from, if it does."""
 
     def describe(self) -> events.Message:
         """What GET /signers says of this signer."""
@@ -81,11 +92,15 @@ class Channel:
             "whep": f"/whep/{self.settings.name}",
         }
 
-    async def say(self, text: str, final: bool = True, language: str | None = None) -> events.Message:
+    async def say(
+        self, text: str, final: bool = True, language: str | None = None, live: LiveText | None = None
+    ) -> events.Message:
         """Have text signed: {"caption", "glosses", "unspellable", "omitted"}, and a "note" when there was
-        nothing to sign in it. Raises Refusal when it is too much.
+        nothing to sign in it; "interrupted" when it was dropped before it was understood. Raises Refusal when
+        it is too much.
 
         After `final=False` more is expected; without any for `Config.pause_s` the caption ends by itself.
+        live: of a live caption, where it comes from and when it was said.
         """
         limit = self._config.max_text_chars
         if self._ends and text:
@@ -114,6 +129,11 @@ class Channel:
         if not final:
             self._expect_more(language)
         caption = Caption(text=text, language=language, seq=seq, pts_ns=arrived_ns, final=final)
+        if live is not None:
+            caption = replace(caption, pts_ns=live.pts_ns, end_ns=live.end_ns, delay_ns=live.delay_ns)
+            self._live[seq] = live
+            if len(self._live) > REMEMBERED_LIVE:
+                self._live.popitem(last=False)
         try:
             said = await self.performer.say(caption)
         except BacklogFull as full:
@@ -126,12 +146,14 @@ class Channel:
         took_ms = round((glossed_ns - arrived_ns) / 1e6, 2)
         follow(caption_id, "glossed", glosses=len(said.glosses), omitted=len(said.omitted), after_ms=took_ms)
         self._omitted += len(said.omitted)
-        if said.glosses:
+        if said.glosses and not caption.delay_ns:  # a programme delay is none of ours
             self._delays.promised(seq, said.glosses[0][0], arrived_ns, glossed_ns, caption_id)
         told = self._captions.understood(seq, said)
         if told is not None:
             self.tell(told)
         answer = self._answer(seq, said)
+        if getattr(said, "interrupted", False):
+            return answer | {"interrupted": True}
         silent = final and told is not None and not (told["glosses"] or said.unspellable or said.omitted)
         return answer | {"note": _NOTHING} if silent else answer
 
@@ -203,13 +225,25 @@ class Channel:
             self._began(frame)
         elif frame.gloss == IDLE and not self._resting and not self.performer.pending:
             self._resting, self._shown = True, IDLE
+            self._lag.idle()
             self.tell(events.idle(frame.pts_ns, self.rtp(frame.pts_ns)))
         if (skipped := self.performer.signer.skipped) != self._skipped:
             for index, reason in skipped:
                 if (index, reason) not in self._skipped:
                     self.tell(events.skipped(index, self._captions.gloss(index), reason))
             self._skipped = skipped
+        for fate in self.performer.signer.take_fates():
+            self._settled(fate)
         self._send_motion(frame)
+
+    def _settled(self, fate: Fate) -> None:
+        """It is certain what became of a word."""
+        if fate.kind in ("signed", "skipped"):  # what was skipped is told sign by sign, where it is noticed
+            return
+        self._omitted += fate.kind == "omitted"
+        self._captions.left_out(fate)
+        self.tell(events.left_out(fate))
+        self.left_out(fate, self._live.get(fate.caption_seq))
 
     def _began(self, frame: MotionFrame) -> None:
         """A sign has begun with this frame, or with one before, when a late loop did not know it yet."""
@@ -224,7 +258,8 @@ class Channel:
             if gloss.caption_seq > self._followed:
                 self._followed = gloss.caption_seq
                 follow(self._captions.id_of(gloss.caption_seq), "stepped", seq=frame.seq, gloss=frame.gloss)
-            self.tell(events.gloss(frame.gloss, gloss, pts_ns, self.rtp(pts_ns)))
+            lag_ms = self._lag.began(pts_ns - gloss.pts_ns)
+            self.tell(events.gloss(frame.gloss, gloss, pts_ns, self.rtp(pts_ns), lag_ms))
 
     def _send_motion(self, frame: MotionFrame) -> None:
         wanted = {peer.motion_precision for peer in self.peers} - {None}
@@ -257,6 +292,8 @@ class Channel:
             "motion_frames": self.motion_frames,
             "pending_glosses": self.performer.pending,
             "backlog_ms": round(self.performer.backlog_ms),
+            "lag_ms": self._lag.stats(),
+            "tempo": round(self.performer.signer.tempo, 3),
             "omitted": self._omitted,
             "dropped_before_encoder": self.broadcast.dropped,
             "encode_failures": self.broadcast.failures,

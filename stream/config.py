@@ -18,6 +18,7 @@ GlosserName = Literal["plain", "slul"]
 GLOSSERS: tuple[str, ...] = get_args(GlosserName)
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 MIN_RATE, MAX_RATE = 0.5, 2.0
+MAX_DELAY_S = 120.0
 _TURN = re.compile(r"(turns?):(?:([^:@]+):([^@]+)@)?(.+)")
 
 
@@ -59,14 +60,36 @@ class CaptionSettings:
     """Live captions. feeds: (signer, source as `stream.captions.open_captions` takes it).
 
     hold_ms: words are kept back so long after their caption came, so that revisions find them. agreement: how
-    many partial results of a recogniser must agree on a word before it is signed.
+    many partial results of a recogniser must agree on a word before it is signed. programme_delay_s: captions
+    are signed so long after they were said, in step with a programme that is shown so much later;
+    own_delays_s: (signer, source, seconds) for feeds with another. complete: every word is signed, however
+    late.
     """
 
     feeds: tuple[tuple[str, str], ...] = ()
     hold_ms: int = 0
     agreement: int = 2
+    programme_delay_s: float = 0.0
+    own_delays_s: tuple[tuple[str, str, float], ...] = ()
+    complete: bool = False
+
+    def delay_ns(self, signer: str, source: str, live: bool) -> int | None:
+        """What `Caption.delay_ns` is for a feed; live: whether it cannot be kept waiting."""
+        own = [seconds for *feed, seconds in self.own_delays_s if feed == [signer, source]]
+        seconds = own[0] if own else self.programme_delay_s
+        if self.complete or not (live or seconds):
+            return None
+        return round(seconds * 1e9)
 
     def __post_init__(self) -> None:
+        for seconds in (self.programme_delay_s, *(seconds for *_, seconds in self.own_delays_s)):
+            if not 0 <= seconds <= MAX_DELAY_S:
+                raise ValueError(f"programme delay: got {seconds} s, expected 0 to {MAX_DELAY_S:g}")
+        if self.complete and (self.programme_delay_s or self.own_delays_s):
+            raise ValueError(
+                "captions: got both a programme delay and `complete`; a word is signed in its time or in any "
+                "case, so choose one"
+            )
         for signer, source in self.feeds:
             if not NAME.fullmatch(signer) or not source:
                 raise ValueError(

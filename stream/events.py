@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engine.pacing_unit import Fate
 from engine.signals import Gloss
 
 PROTOCOL = 1
@@ -85,8 +86,11 @@ def caption(
     return told | {"unlisted": unlisted} if unlisted else told
 
 
-def gloss(index: int, item: Gloss, pts_ns: int, rtp: int) -> Message:
-    """Signing moved on to `item`; `rtp` is the RTP timestamp of the first picture that shows it."""
+def gloss(index: int, item: Gloss, pts_ns: int, rtp: int, lag_ms: float = 0.0) -> Message:
+    """Signing moved on to `item`; `rtp` is the RTP timestamp of the first picture that shows it.
+
+    lag_ms: how long ago it was said.
+    """
     return {
         "type": "gloss",
         "index": index,
@@ -97,12 +101,29 @@ def gloss(index: int, item: Gloss, pts_ns: int, rtp: int) -> Message:
         "spelled": item.spelled,
         "pts_ns": pts_ns,
         "rtp": rtp,
+        "lag_ms": lag_ms,
     }
 
 
 def skipped(index: int, item: Gloss | None, reason: str) -> Message:
     """A sign that was promised could not be performed."""
-    return {"type": "skipped", "index": index, "label": item.label if item else "", "reason": reason}
+    label = item.label if item else ""
+    return {"type": "skipped", "index": index, "last": index, "label": label, "reason": reason}
+
+
+def left_out(fate: Fate) -> Message:
+    """Signs `index` to `last`, those of a word or of its end, will not be performed, and why."""
+    return {
+        "type": "skipped",
+        "index": fate.first,
+        "last": fate.last,
+        "label": fate.text,
+        "reason": fate.reason,
+        "kind": fate.kind,
+        "caption": fate.caption_seq,
+        "start": fate.start,
+        "end": fate.end,
+    }
 
 
 def changed(feed: str, cue: int, signed: str, now: str, reason: str) -> Message:

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from engine.pacing_unit import Fate
 from engine.signals import Caption, Gloss, MotionFrame
 from renderer.base import Renderer
 from stream.config import SignerSettings
@@ -41,6 +42,15 @@ class SignerLike(Protocol):
 
     @property
     def backlog_ms(self) -> float: ...
+
+    def take_fates(self) -> list[Fate]:
+        """What became of words since the last call: each that was promised is told once."""
+        ...
+
+    @property
+    def tempo(self) -> float:
+        """How much faster than chosen it is signed just now, to keep up with live captions."""
+        ...
 
     @property
     def skipped(self) -> tuple[tuple[int, str], ...]:

@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--captions", action="append", default=[], metavar="SIGNER=SOURCE",
                         help="live captions to sign (repeatable), e.g. main=follow:live.vtt, "
                         "main=hls:http://..., main=-; see docs/captions.md")  # fmt: skip
+    parser.add_argument("--programme-delay", type=float, default=0.0, metavar="SECONDS",
+                        help="sign captions so long after they were said, for a programme that is delayed "
+                        "so much; one feed's own: --captions main+8=SOURCE")  # fmt: skip
+    parser.add_argument("--complete-captions", action="store_true",
+                        help="sign every word, however late, instead of keeping up with the speaker")
     parser.add_argument("--caption-hold-ms", type=int, default=default.captions.hold_ms,
                         help="keep words back so long, so that revisions find them")  # fmt: skip
     parser.add_argument("--caption-agreement", type=int, default=default.captions.agreement,
@@ -101,11 +106,27 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def _captions(args: argparse.Namespace) -> CaptionSettings:
-    feeds = []
+    feeds, own = [], []
     for text in args.captions:
-        signer, _, source = text.partition("=")
+        name, _, source = text.partition("=")
+        signer, plus, seconds = name.partition("+")
         feeds.append((signer, source))
-    return CaptionSettings(tuple(feeds), args.caption_hold_ms, args.caption_agreement)
+        if plus:
+            try:
+                own.append((signer, source, float(seconds)))
+            except ValueError as error:
+                raise ValueError(
+                    f"--captions {text}: got {seconds!r} after the +, expected seconds of programme delay, "
+                    "for example main+8=follow:live.vtt"
+                ) from error
+    return CaptionSettings(
+        tuple(feeds),
+        args.caption_hold_ms,
+        args.caption_agreement,
+        args.programme_delay,
+        tuple(own),
+        args.complete_captions,
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -105,6 +105,8 @@ class Stage:
             spoken = self.cast.languages[settings.language].spoken
             self.captioning[settings.name] = Captioning(channel, self.config, spoken)
             self.channels[settings.name] = channel
+            if self.put_on_air:  # again: its feeds ended with it
+                self.captioning[settings.name].reopen()
             return channel
 
     def _renderers(self, settings: SignerSettings) -> tuple[RendererFactory, RendererFactory | None]:

@@ -9,10 +9,13 @@ from stream.captions.commits import commits
 from stream.captions.condition import Condition
 from stream.captions.feed import Feed, FeedClosed, FeedFull
 from stream.captions.limits import Limits
-from stream.captions.opening import open_captions
+from stream.captions.live_text import LiveText
+from stream.captions.opening import may_come_back, open_captions
+from stream.captions.privacy import private_log, redact
 from stream.captions.reviser import Commit, Reviser, ReviserConfig
 from stream.captions.routes import routes
 from stream.captions.timed_text import CaptionError, CaptionSource, Cue, TimedText
+from stream.captions.timeline import Timeline
 
 __all__ = [
     "REASONS",
@@ -26,10 +29,15 @@ __all__ = [
     "FeedClosed",
     "FeedFull",
     "Limits",
+    "LiveText",
     "Reviser",
     "ReviserConfig",
     "TimedText",
+    "Timeline",
     "commits",
+    "may_come_back",
     "open_captions",
+    "private_log",
+    "redact",
     "routes",
 ]

@@ -19,8 +19,9 @@ from stream.captions.words import Word, shared_borders
 class CueState:
     """item: the newest version. base: words carried over or committed. tail: the rest of the newest version.
 
-    past: the words of the latest versions, the newest one last. closed: no longer partial. begun: a caption
-    of it has been begun and not ended. order: its place among the cues.
+    heard: when each word of it first came. past: the words of the latest versions, the newest one last.
+    closed: no longer partial. begun: a caption of it has been begun and not ended. order: its place among
+    the cues.
     """
 
     item: TimedText
@@ -31,12 +32,23 @@ class CueState:
     base: list[Word] = field(default_factory=list)
     tail: list[Word] = field(default_factory=list)
     display: Display = field(default_factory=list)
+    heard: list[int] = field(default_factory=list)
     closed: bool = False
     begun: bool = False
 
     @property
     def seq(self) -> int:
         return self.item.cue
+
+    def hear(self, words: int, at_ns: int) -> None:
+        """A version of so many words came."""
+        self.heard += [at_ns] * (words - len(self.heard))
+
+    def heard_ns(self, word: int) -> int:
+        """When that word first came."""
+        if not self.heard:
+            return self.arrived_ns
+        return self.heard[min(max(word, 0), len(self.heard) - 1)]
 
     def agreed(self, agreement: int) -> int:
         """How many words of the tail are certain."""

@@ -10,7 +10,6 @@ playlist that cannot be fetched is tried again without end (but for the first ti
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from urllib.parse import urljoin, urlsplit
 
@@ -22,9 +21,10 @@ from stream.captions.condition import Condition
 from stream.captions.cue_files import CueReader
 from stream.captions.hls_time import MediaAxis
 from stream.captions.limits import DEFAULT_LIMITS, Limits
+from stream.captions.privacy import private_log
 from stream.captions.timed_text import CaptionError, Cue
 
-log = logging.getLogger(__name__)
+log = private_log(__name__)
 
 TRIES = 3
 

@@ -54,7 +54,7 @@ def open_captions(
     """
     told = condition or Condition()
     cues = _cues(name, language, limits, told)
-    if condition is not None and _may_come_back(name):
+    if condition is not None and may_come_back(name):
         cues = persistent(lambda: _cues(name, language, limits, told), condition, limits.backoff_s)
     if speed is not None:
         if speed <= 0:
@@ -63,7 +63,8 @@ def open_captions(
     return PumpedFeed(cues, limits)
 
 
-def _may_come_back(name: str) -> bool:
+def may_come_back(name: str) -> bool:
+    """Whether an input is live: not a finished file or standard input, which wait until they are read."""
     return name.startswith("follow:") or "://" in name
 
 

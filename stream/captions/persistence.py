@@ -6,14 +6,14 @@ again has the same keys, so that the feed's numbering passes over it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable
 
 from stream.captions.backoff import Backoff
 from stream.captions.condition import Condition
+from stream.captions.privacy import private_log
 from stream.captions.timed_text import CaptionError, Cue
 
-log = logging.getLogger(__name__)
+log = private_log(__name__)
 
 
 async def persistent(

@@ -49,7 +49,8 @@ class ReviserConfig:
 class Commit:
     """Words to sign now, of cue `seq`. The texts of a cue follow each other until `final` (may come alone).
 
-    Fits `Signer.say(Caption(text=..., final=...))`: a piece that is not final ends in a space.
+    Fits `Signer.say(Caption(text=..., final=...))`: a piece that is not final ends in a space. heard_ns,
+    heard_until_ns: when its first and its last word first came. whole: all of what its cue had to say.
     """
 
     text: str
@@ -59,6 +60,9 @@ class Commit:
     start_ns: int | None = None
     end_ns: int | None = None
     pts_ns: int = 0
+    heard_ns: int = 0
+    heard_until_ns: int = 0
+    whole: bool = False
 
 
 class Reviser:
@@ -153,6 +157,7 @@ class Reviser:
         begin, differences = align(cue.base, words)
         cue.item, cue.changed_ns, cue.tail = item, item.pts_ns, words[begin:]
         cue.display = display_of(item)
+        cue.hear(len(words), item.pts_ns)
         cue.past.append(words)
         if not item.final:
             return
@@ -168,15 +173,30 @@ class Reviser:
 
     def _commit(self, cue: CueState, count: int, done: bool, now_ns: int) -> list[Commit]:
         words, cue.tail = cue.tail[:count], cue.tail[count:]
+        heard_ns = cue.heard_ns(len(cue.base))
         cue.base += words
         if words:
             self._committed = cue.order
         if not words and not (done and cue.begun):
             return []
+        whole = done and not cue.begun
         cue.begun = not done
         text = " ".join(word.surface for word in words) + (" " if words and not done else "")
         item = cue.item
-        return [Commit(text, cue.seq, done, item.language, item.start_ns, item.end_ns, now_ns)]
+        return [
+            Commit(
+                text,
+                cue.seq,
+                done,
+                item.language,
+                item.start_ns,
+                item.end_ns,
+                now_ns,
+                heard_ns,
+                cue.heard_ns(len(cue.base) - 1),
+                whole,
+            )
+        ]
 
     def _report(self, cue: CueState, differences: list[Difference]) -> None:
         """Log what the final version changed; but words cut off its end may yet begin the next cue."""

@@ -8,7 +8,6 @@ make no sense are logged and passed over.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
@@ -19,9 +18,10 @@ from stream.captions.condition import Condition
 from stream.captions.ebutt_live import EbuttLive
 from stream.captions.limits import DEFAULT_LIMITS, Limits
 from stream.captions.messages import MessageReader
+from stream.captions.privacy import private_log
 from stream.captions.timed_text import CaptionError, Cue
 
-log = logging.getLogger(__name__)
+log = private_log(__name__)
 
 Read = Callable[[bytes], Awaitable[list[Cue]]]
 DAY_NS = 86_400_000_000_000

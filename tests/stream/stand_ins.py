@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.pacing_unit import Fate
 from engine.signals import (
     EXPRESSION_SHAPE,
     HANDS_SHAPE,
@@ -48,6 +49,8 @@ class CountingSigner:
     language: str = "ase"
     frames_per_gloss: int = 5
     skipped: tuple[tuple[int, str], ...] = ()
+    tempo: float = 1.0
+    fates: list[Fate] = field(default_factory=list)
     _waiting: list[int] = field(default_factory=list)
     _left: int = 0
     _index: int = -1
@@ -67,10 +70,22 @@ class CountingSigner:
             start = caption.text.index(word, at)
             at = start + len(word)
             self._index += 1
-            gloss = Gloss(word.upper(), word, caption.language, caption_seq=caption.seq, start=start, end=at)
+            gloss = Gloss(
+                word.upper(),
+                word,
+                caption.language,
+                caption_seq=caption.seq,
+                start=start,
+                end=at,
+                pts_ns=caption.pts_ns,
+            )
             glosses.append((self._index, gloss))
             self._waiting.append(self._index)
         return Said(glosses, [])
+
+    def take_fates(self) -> list[Fate]:
+        taken, self.fates = self.fates, []
+        return taken
 
     def step(self, pts_ns: int) -> MotionFrame:
         self._seq += 1
