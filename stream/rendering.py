@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_ABANDONED = 4
+SILENT_PERIODS = 3.0
+"""Without a picture for so long, though one is being drawn, the last one is sent again. Sooner, a loaded
+machine would send many twice: the real one comes after all."""
 ACTIVE_S = 1.0
 """After its last motion a signer is looked after for so long; then nobody watches it."""
 CLOSE_S = 5.0
@@ -293,7 +296,7 @@ class RenderThreads:
                 self._dispatch(easel, easel.motion, after=rung.level)
         if now_s - easel.submitted_s < ACTIVE_S:
             wait_s = min(wait_s, self._period_s / 2)
-            if easel.motion and easel.behind and now_s - easel.shown_s > 1.5 * self._period_s:
+            if easel.motion and easel.behind and now_s - easel.shown_s > SILENT_PERIODS * self._period_s:
                 easel.repeat(easel.motion.pts_ns)
         return wait_s
 
