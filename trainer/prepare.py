@@ -12,6 +12,9 @@ import importlib
 
 TARGETS: dict[str, tuple[str, str]] = {
     "compositions": ("trainer.prepare_compositions", "spelled texts, composed from a lexicon's recordings"),
+    "dgs": ("trainer.prepare_corpora", "DGS sentences with gloss timings"),
+    "skels": ("trainer.prepare_corpora", "a .skels file of Progressive Transformers"),
+    "poses": ("trainer.prepare_corpora", "a folder of .pose recordings"),
 }
 
 

@@ -58,8 +58,9 @@ class MotionSequence:
     name: unique in a folder. language: of signing (ISO 639-3). signer: who, or which recordings. glosses:
     labels in the order signed, as `Gloss.label` shows them (`HELLO`, `Z`). spans int32 [G, 2]: first and
     one-past-last frame of each. motion: T frames. word_ends [G]: `Gloss.word_end` of each (empty: every one
-    is a word). rate: the signing rate it was made at (1 where recorded).
-    Raises ValueError where these do not fit together, or where a number is not finite.
+    is a word). rate: the signing rate it was made at (1 where recorded). timed: False where the corpus does
+    not say when its glosses are; the spans are then even shares of the clip, and nothing to learn timing
+    from. Raises ValueError where these do not fit together, or where a number is not finite.
     """
 
     name: str
@@ -71,6 +72,7 @@ class MotionSequence:
     motion: Motion
     word_ends: tuple[bool, ...] = field(default=())
     rate: float = 1.0
+    timed: bool = True
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -105,6 +107,12 @@ class MotionSequence:
 
     def __len__(self) -> int:
         return len(self.motion)
+
+
+def even_spans(glosses: int, frames: int) -> npt.NDArray[np.int32]:
+    """[G, 2] even shares of a clip, for glosses whose times are not known."""
+    edges = np.round(np.linspace(0, frames, glosses + 1)).astype(np.int32)
+    return np.stack([edges[:-1], edges[1:]], axis=1)
 
 
 def _rows(motion: Motion) -> FloatArray:
@@ -253,6 +261,7 @@ class SequenceWriter:
             "spans": sequence.spans.tolist(),
             "word_ends": [bool(end) for end in sequence.word_ends],
             "rate": sequence.rate,
+            "timed": sequence.timed,
             "fps": sequence.motion.fps,
             "start": self._frames,
             "frames": len(sequence),
@@ -371,7 +380,9 @@ class SequenceStore:
         return len(self._entries)
 
     def entry(self, index: int) -> dict[str, Any]:
-        """Name, language, signer, text, glosses, spans, word_ends, rate, fps and frames of a sequence."""
+        """Name, language, signer, text, glosses, spans, word_ends, rate, timed, fps and frames of a
+        sequence.
+        """
         return self._entries[index]
 
     def rows(self, index: int) -> FloatArray:
@@ -391,6 +402,7 @@ class SequenceStore:
             motion=_motion(self.rows(index), entry["fps"]),
             word_ends=tuple(entry["word_ends"]),
             rate=entry["rate"],
+            timed=entry.get("timed", True),
         )
 
     def __iter__(self) -> Iterator[MotionSequence]:
