@@ -1,17 +1,18 @@
-"""Online collaborative correction: motion whose modalities disagree in, motion that agrees out, some frames later.
+"""Online collaborative correction: motion whose modalities disagree goes in, motion that agrees comes out.
 
 Enters: vectors of `engine.features`, one frame at a time or whole clips. Leaves: the same, corrected.
 Does not know who generates motion, nor glosses.
 
     corrector = Corrector.open(folder)
     state = corrector.open_state(rows=1)
-    out, ready = corrector.push(vectors, state)     # [1, 694], [1]: the frame `look_ahead_frames` ago, once there is one
+    out, ready = corrector.push(vectors, state)     # [1, 694], [1]: the frame `look_ahead_frames` ago
     out, ready = corrector.drain(state)             # at the end of a stream: what is still inside
     corrector(clip)                                 # offline, [B, T, 694]: the same numbers
 
-Each frame passes every layer once: layer l works on the newest frame whose `ahead[l]` successors have come, with keys and
-values of a window of frames in a ring. So a frame that was given out never changes, a push costs the same for ever,
-and streamed equals offline. SignAligner (arXiv 2506.11621), equations 7-9; see `engine.nn.correction`.
+Each frame passes every layer once: layer l works on the newest frame whose `ahead[l]` successors have come,
+with keys and values of a window of frames in a ring. So a frame that was given out never changes, a push
+costs the same for ever, and streamed equals offline. SignAligner (arXiv 2506.11621), equations 7-9; see
+`engine.nn.correction`.
 """
 
 from __future__ import annotations
@@ -44,13 +45,14 @@ class CorrectorConfig:
 
     look_ahead_frames: how late a corrected frame comes; shared out among the layers, the first ones first.
     geometry: let the streams see where the modalities disagree after forward kinematics, beside each other's
-    states (off: the paper's form, which must learn the skeleton by heart). rewind_frames: how far a stream may go back.
+    states (off: the paper's form, which must learn the skeleton by heart). rewind_frames: how far a stream
+    may go back.
     """
 
-    width: int = 128
+    width: int = 96
     heads: int = 4
     layers: int = 2
-    inner: int = 256
+    inner: int = 192
     past_frames: int = 12
     look_ahead_frames: int = 4
     geometry: bool = True
@@ -67,8 +69,9 @@ class CorrectorConfig:
             )
         if self.past_frames < 0 or self.rewind_frames < 0 or not 0 <= self.look_ahead_frames <= 64:
             raise ValueError(
-                f"CorrectorConfig: got past_frames={self.past_frames}, look_ahead_frames={self.look_ahead_frames}, "
-                f"rewind_frames={self.rewind_frames}; expected none negative, and at most 64 frames of look-ahead"
+                f"CorrectorConfig: got past_frames={self.past_frames}, "
+                f"look_ahead_frames={self.look_ahead_frames}, rewind_frames={self.rewind_frames}; expected "
+                "none negative, and at most 64 frames of look-ahead"
             )
 
     @property
@@ -87,9 +90,10 @@ class CorrectorConfig:
 class CorrectorState:
     """Streaming state of B rows, preallocated, updated in place. C: frames in a ring.
 
-    count, drained [B]: frames pushed, and frames given out since the end. vectors [B, C, 694], apart [B, C, 392]:
-    the input, and its disagreements. streams: for each layer its input [3, B, C, D]; queries, keys, values: for each
-    layer [B, H, 3, C, Dh]. tables: each layer's biases by lag and phase of the ring [lag, C, H, 3, 3 C].
+    count, drained [B]: frames pushed, and frames given out since the end. vectors [B, C, 694], apart [B, C,
+    392]: the input, and its disagreements. streams: for each layer its input [3, B, C, D]; queries, keys,
+    values: for each layer [B, H, 3, C, Dh]. tables: each layer's biases by lag and phase of the ring [lag,
+    C, H, 3, 3 C].
     """
 
     count: npt.NDArray[np.int64]
@@ -223,7 +227,9 @@ class Corrector(nn.Module):
         age = (torch.arange(c, device=device)[:, None] - torch.arange(c, device=device)) % c  # [phase, slot]
         index = lag - age + layer.past  # [lag, phase, slot]
         near = (index >= 0) & (index < biases.shape[-1])
-        table = biases[..., index.clamp(0, biases.shape[-1] - 1)].masked_fill(~near, FAR)  # [H, 3, 3, l, p, s]
+        table = biases[..., index.clamp(0, biases.shape[-1] - 1)].masked_fill(
+            ~near, FAR
+        )  # [H, 3, 3, l, p, s]
         return table.permute(3, 4, 0, 1, 2, 5).flatten(-2).contiguous()
 
     @torch.inference_mode()
@@ -232,9 +238,9 @@ class Corrector(nn.Module):
     ) -> tuple[Tensor, npt.NDArray[np.bool_]]:
         """One frame for each row: vectors [B, 694] -> corrected [B, 694] and which rows hold one [B].
 
-        Row r's corrected frame is the one pushed `look_ahead_frames` before; until there is one, ready is False.
-        mask [B]: rows that take part; others stay untouched. Raises ValueError for wrong shapes, for numbers that
-        are not finite, and for rows that were drained (reset them first).
+        Row r's corrected frame is the one pushed `look_ahead_frames` before; until there is one, ready is
+        False. mask [B]: rows that take part; others stay untouched. Raises ValueError for wrong shapes, for
+        numbers that are not finite, and for rows that were drained (reset them first).
         """
         rows = self._rows(state, mask)
         if vectors.shape != (state.rows, WIDTH):
@@ -243,7 +249,9 @@ class Corrector(nn.Module):
             raise ValueError("corrector: a row is pushed after it was drained; reset it first")
         own = vectors if mask is None else vectors[torch.from_numpy(rows)]
         if not bool(torch.isfinite(own).all()):
-            raise ValueError("corrector: got a frame with NaN or infinity; the generator has diverged: reset it")
+            raise ValueError(
+                "corrector: got a frame with NaN or infinity; the generator has diverged: reset it"
+            )
         apart = self._apart(own) if self.config.geometry else None
         at = state.count[rows]
         self._put(state.vectors, 0, rows, at, own)
@@ -257,12 +265,15 @@ class Corrector(nn.Module):
     def drain(
         self, state: CorrectorState, mask: npt.NDArray[np.bool_] | None = None
     ) -> tuple[Tensor, npt.NDArray[np.bool_]]:
-        """The next frame still inside, without one pushed: as `push`. ready is False where nothing is left."""
+        """The next frame still inside, without one pushed: as `push`. ready is False where nothing is
+        left."""
         rows = self._rows(state, mask)
         left = np.minimum(self.config.look_ahead_frames, state.count[rows]) > state.drained[rows]
         rows = rows[left]
         last = state.count[rows] - 1
-        skip = np.maximum(self.config.look_ahead_frames - state.count[rows], 0)  # of a stream shorter than that
+        skip = np.maximum(
+            self.config.look_ahead_frames - state.count[rows], 0
+        )  # of a stream shorter than that
         state.drained[rows] += 1
         out, done = torch.zeros_like(state.vectors[:, 0]), np.zeros(state.rows, np.bool_)
         for row, end, more in zip(rows, last, skip, strict=True):  # rarely: one row after the other
@@ -311,7 +322,9 @@ class Corrector(nn.Module):
             if index is not None:
                 keys, values = keys[index], values[index]
             asked = self._get(query, 0, rows, clock)  # [R, H, 3, Dh]
-            seen = functional.scaled_dot_product_attention(asked, keys.flatten(2, 3), values.flatten(2, 3), bias)
+            seen = functional.scaled_dot_product_attention(
+                asked, keys.flatten(2, 3), values.flatten(2, 3), bias
+            )
             x = layer.finish(self._get(stream, 1, rows, clock), seen.permute(2, 0, 1, 3).flatten(2))
         if x is None:
             return state.vectors[:0, 0]
@@ -319,9 +332,7 @@ class Corrector(nn.Module):
         apart = self._get(state.apart, 0, rows, clock) if self.config.geometry else None
         return self._leave(x, before, apart)
 
-    def _take_bias(
-        self, table: Tensor, lag: npt.NDArray[np.int64], phase: npt.NDArray[np.int64]
-    ) -> Tensor:
+    def _take_bias(self, table: Tensor, lag: npt.NDArray[np.int64], phase: npt.NDArray[np.int64]) -> Tensor:
         """[R, H, 3, 3 C], or [1, ...] where all rows are in step."""
         if (phase == phase[0]).all() and (lag == lag[0]).all():
             return table[int(lag[0]), int(phase[0])][None]
@@ -362,9 +373,7 @@ class Corrector(nn.Module):
             self._quick = QuickGeometry(self.geometry)
         return torch.from_numpy(self._quick.disagreements(vectors.numpy()))
 
-    def _rows(
-        self, state: CorrectorState, mask: npt.NDArray[np.bool_] | None
-    ) -> npt.NDArray[np.int64]:
+    def _rows(self, state: CorrectorState, mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int64]:
         if mask is None:
             return np.arange(state.rows)
         return np.flatnonzero(np.asarray(mask, np.bool_))
@@ -386,6 +395,7 @@ class Corrector(nn.Module):
 
     # -- rows that begin anew or go back --------------------------------------------------------------
 
+    @torch.inference_mode()
     def reset(self, state: CorrectorState, mask: npt.NDArray[np.bool_] | None = None) -> None:
         """Rows begin anew, as if just opened."""
         rows = self._rows(state, mask)
@@ -396,11 +406,9 @@ class Corrector(nn.Module):
         for ring in state.streams:
             ring[:, index] = 0
 
-    def rewind(
-        self, frames: int, state: CorrectorState, mask: npt.NDArray[np.bool_] | None = None
-    ) -> None:
-        """Forget the last `frames` pushed, as if they had never been. Raises ValueError for more than was pushed,
-        or than `rewind_frames`, and for drained rows."""
+    def rewind(self, frames: int, state: CorrectorState, mask: npt.NDArray[np.bool_] | None = None) -> None:
+        """Forget the last `frames` pushed, as if they had never been. Raises ValueError for more than was
+        pushed, or than `rewind_frames`, and for drained rows."""
         rows = self._rows(state, mask)
         most = min(self.config.rewind_frames, int(state.count[rows].min(initial=self.config.rewind_frames)))
         if not 0 <= frames <= most or state.drained[rows].any():

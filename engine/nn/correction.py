@@ -1,11 +1,11 @@
-"""The weights of collaborative correction: three streams, each attending to the two others within a band of time.
+"""The weights of collaborative correction: three streams, each attending to the others in a band of time.
 
 Enters: states [3, B, T, D], pose first, then hands, then body. Leaves: states of the same shape.
 Does not know motion; streaming caches are arguments (see `engine.corrector`).
 
-SignAligner (arXiv 2506.11621), equations 7-9: p' = CA(p; h, s), h' = CA(h; p, s), s' = CA(s; p, h). Here a layer lets
-frame t see the frames t - past .. t + ahead of the other two. Times enter as a learned bias of their distance,
-so that a stream may run for ever.
+SignAligner (arXiv 2506.11621), equations 7-9: p' = CA(p; h, s), h' = CA(h; p, s), s' = CA(s; p, h). Here a
+layer lets frame t see the frames t - past .. t + ahead of the other two. Times enter as a learned bias of
+their distance, so that a stream may run for ever.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class CorrectionLayer(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Queries, keys and values of states [3, R, D] (or [3, B, T, D]) -> [3, R, 3, D] (query, key, value)."""
+        """Queries, keys and values of states [3, R, D] (or [3, B, T, D]) -> [3, R, 3, D] (query, key,
+        value)."""
         return self.query_key_value(self.norm_attention(x)).unflatten(-1, (3, -1))
 
     def biases(self) -> Tensor:

@@ -3,10 +3,11 @@
 Enters: motion vectors (see `engine.features`). Leaves: points, and where the modalities disagree.
 Does not know networks or time.
 
-The same arithmetic as `engine.body.Body` (a test holds them together), arranged for few kernel calls: the body's
-55 joints and the MANO hands' 32 are one forest of 87 nodes; rotations are multiplied up to the root in four
-rounds, each node taking over what its ancestor 1, 2, 4, 8 levels up has gathered; all points then follow from
-the turned bones by one matrix. Distances are shoulder widths; x to the right of the picture, y down, z to the camera.
+The same arithmetic as `engine.body.Body` (a test holds them together), arranged for few kernel calls: the
+body's 55 joints and the MANO hands' 32 are one forest of 87 nodes; rotations are multiplied up to the root
+in four rounds, each node taking over what its ancestor 1, 2, 4, 8 levels up has gathered; all points then
+follow from the turned bones by one matrix. Distances are shoulder widths; x to the right of the picture, y
+down, z to the camera.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from engine.signals import FloatArray
 from engine.skeleton import COCO18, HAND, HAND21, JOINT, PARENTS, SIDES, WRIST
 
 KEYPOINTS = slice(0, 60)
-"""Points that follow from the body's pose, in the order of `MotionFrame.pose`; from the middle of the shoulders."""
+"""Points that follow from the body's pose, in the order of `MotionFrame.pose`; from the middle of the
+shoulders."""
 FINGERS = slice(60, 100)
 """Points that follow from the MANO hands: 2 x 20, left first, from the wrist as a detector would see it."""
 DISAGREEMENTS = 120 + 192 + 80
@@ -120,7 +122,8 @@ class Geometry(nn.Module):
     def points(self, turned: Tensor) -> Tensor:
         """Global rotations [..., 87, 3, 3] -> points [..., 100, 3] (see `KEYPOINTS` and `FINGERS`)."""
         bones = (turned.index_select(-3, self.owners) @ self.vectors)[..., 0]
-        return (self.sums @ bones) * self.axes
+        summed = nn.functional.linear(bones.transpose(-1, -2).contiguous(), self.sums)  # one large product
+        return summed.transpose(-1, -2) * self.axes
 
     def rotations(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors [..., 694] -> local and global rotations of the 87 nodes."""
@@ -162,7 +165,8 @@ def proper(sixd: Tensor) -> Tensor:
 
 
 class QuickGeometry:
-    """`Geometry.disagreements` in numpy: on a CPU and for few rows four times as fast, for nothing but calls."""
+    """`Geometry.disagreements` in numpy: on a CPU and for few rows four times as fast, for nothing but
+    calls."""
 
     def __init__(self, geometry: Geometry) -> None:
         def held(tensor: Tensor) -> FloatArray:

@@ -1,16 +1,18 @@
-"""Do the three modalities tell of the same body? Wrist and fingertip distances between them, in shoulder widths.
+"""Do the three modalities tell of the same body? Wrist and fingertip distances between them, in shoulder
+widths.
 
 Enters: motion. Leaves: mean distances for each pair of modalities. Does not know who made the motion.
 
 What is compared, after forward kinematics on the default body:
 
     pose-smplx    flat, as the camera sees it: wrists where they are, fingertips where they are
-    hands-smplx   in space; MANO hands have no place, so both hang from one wrist: how far the middle knuckle and the
+    hands-smplx   in space; MANO hands have no place, so both hang from one wrist: how far the middle knuckle
+    and the
                   fingertips then are apart
     pose-hands    flat, the same from the wrist that the pose shows
 
-So "wrist" is the place of the wrist between pose and smplx, and what the turn of the wrist does to the palm where
-hands take part. Motion that `engine.body.Body` derives from one pose agrees to rounding.
+So "wrist" is the place of the wrist between pose and smplx, and what the turn of the wrist does to the palm
+where hands take part. Motion that `engine.body.Body` derives from one pose agrees to rounding.
 """
 
 from __future__ import annotations
