@@ -3,10 +3,10 @@
 Enters: a `SequenceStore`, a `CogenerationTraining`. Leaves: a task for `trainer.loop`, and the model.
 Does not know files of corpora (see `trainer.data`) or command lines.
 
-Against drift the decoder learns from its own mistakes: in a growing share of batches it is fed the frames that it
-made itself, running free from the first frame of the crop (self-forcing), and asked for the true next frame all
-the same. In the other batches what it is fed is disturbed. Times are the true ones while learning: that is what
-the frames are aligned with. Everything that is measured runs on generated time.
+Against drift the decoder learns from its own mistakes: in a growing share of batches it is fed the frames
+that it made itself, running free from the first frame of the crop (self-forcing), and asked for the true
+next frame all the same. In the other batches what it is fed is disturbed. Times are the true ones while
+learning: that is what the frames are aligned with. Everything that is measured runs on generated time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from engine.choreography.cogeneration_model import CogenerationModel
 from engine.nn.cogeneration import REST, SPECIALS, STREAMS, CogenerationConfig, Cogenerator
-from trainer.cogeneration_data import Batch, Corpus, Utterance, crop, read
+from trainer.cogeneration_data import Batch, Corpus, crop, read
 from trainer.cogeneration_free import free_run
 from trainer.data.sequences import SequenceStore
 from trainer.loop import Loop, LoopConfig
@@ -40,11 +40,12 @@ log = logging.getLogger(__name__)
 class CogenerationTraining:
     """One training. Sizes as in `CogenerationConfig`; a batch is so many crops of so many frames.
 
-    steps_an_epoch: batches between two looks at the development sequences. rollout: share of batches fed with the
-    model's own frames at the end, reached linearly after `rollout_after` of the training. noise: spread of the
-    disturbance in the other ones. unknown: share of windows of glosses that lack what is to come or what was.
-    velocity, forecasts, timing: weights of the losses beside that of the frame. start_share: share of crops that
-    begin with the utterance. development: sequences held back for looking. most: at most so many sequences.
+    steps_an_epoch: batches between two looks at the development sequences. rollout: share of batches fed
+    with the model's own frames at the end, reached linearly after `rollout_after` of the training. noise:
+    spread of the disturbance in the other ones. unknown: share of windows of glosses that lack what is to
+    come or what was. velocity, forecasts, timing: weights of the losses beside that of the frame.
+    start_share: share of crops that begin with the utterance. development: sequences held back for looking.
+    most: at most so many sequences.
     """
 
     width: int = 96
@@ -82,10 +83,14 @@ class CogenerationTraining:
                 raise ValueError(f"CogenerationTraining.{name}: got {getattr(self, name)}, expected 0..1")
         for name in ("noise", "velocity", "forecasts", "timing", "most"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"CogenerationTraining.{name}: got {getattr(self, name)}, expected 0 or more")
+                raise ValueError(
+                    f"CogenerationTraining.{name}: got {getattr(self, name)}, expected 0 or more"
+                )
         for name in ("batch", "steps_an_epoch", "development"):
             if getattr(self, name) < 1:
-                raise ValueError(f"CogenerationTraining.{name}: got {getattr(self, name)}, expected at least 1")
+                raise ValueError(
+                    f"CogenerationTraining.{name}: got {getattr(self, name)}, expected at least 1"
+                )
         if self.frames < 4:
             raise ValueError(f"CogenerationTraining.frames: got {self.frames}, expected at least 4")
 
@@ -108,7 +113,10 @@ class CogenerationTask:
         sizes = {f.name: getattr(config, f.name) for f in dataclasses.fields(CogenerationConfig)
                  if hasattr(config, f.name)}  # fmt: skip
         self.network = CogenerationConfig(
-            tokens=SPECIALS + len(corpus.words), languages=len(corpus.languages), channels=corpus.channels.counts, **sizes
+            tokens=SPECIALS + len(corpus.words),
+            languages=len(corpus.languages),
+            channels=corpus.channels.counts,
+            **sizes,
         )
         self.model = Cogenerator(self.network)
         self._anchor()
@@ -153,7 +161,8 @@ class CogenerationTask:
     # -- losses --------------------------------------------------------------------------------
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Mean absolute errors (L_TMC, equation 6) of the frame, its two forecasts and its speed, and of time."""
+        """Mean absolute errors (L_TMC, equation 6) of the frame, its two forecasts and its speed, and of
+        time."""
         c, model = self.config, self.model
         batch = _moved(batch, self.device)
         rows, segments = batch.segments.shape
@@ -164,14 +173,12 @@ class CogenerationTask:
         total = batch.there.sum() * STREAMS
         target = batch.target
 
-        def error(made: Tensor, true: Tensor) -> Tensor:
+        def error(made: Tensor, true: Tensor, there: Tensor) -> Tensor:
             return ((made - true).abs() * there).sum() / total
 
-        spatial = error(frame, target)
-        speed = error(frame - before[:, :, 1:], target - before[:, :, 1:]) if c.velocity == 0 else (
-            ((frame[:, :, 1:] - frame[:, :, :-1]) - (target[:, :, 1:] - target[:, :, :-1])).abs() * there[:, :, 1:]
-        ).sum() / total  # fmt: skip
-        forecasts = error(position, target) + error(onward, target)
+        made, true = (x[:, :, 1:] - x[:, :, :-1] for x in (frame, target))
+        spatial, speed = error(frame, target, there), error(made, true, there[:, :, 1:])
+        forecasts = error(position, target, there) + error(onward, target, there)
         log_rate = batch.log_rate[:, None].expand(rows, segments)[batch.segments]
         frames, performed = model.timing(memory[batch.segments], log_rate)
         timing = functional.smooth_l1_loss(frames.log(), batch.lengths[batch.segments].log(), beta=0.05)
@@ -180,7 +187,7 @@ class CogenerationTask:
         return {"loss": loss, "frame": spatial, "speed": speed, "forecasts": forecasts, "time": timing}
 
     def _memory(self, batch: Batch) -> Tensor:
-        rows, segments, window = batch.tokens.shape
+        rows, segments, _ = batch.tokens.shape
         languages = batch.languages[:, None].expand(rows, segments).flatten()
         flat = self.model.encode(batch.tokens.flatten(0, 1), languages, batch.word_ends.flatten(0, 1))
         return flat.unflatten(0, (rows, segments))

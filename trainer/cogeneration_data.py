@@ -1,10 +1,11 @@
-"""Motion sequences as the co-generation model learns them: normalised frames, glosses, and whose frame is whose.
+"""Motion sequences as the co-generation model learns them: normalised frames, glosses, and whose frame is
+whose.
 
 Enters: a `SequenceStore`. Leaves: `Utterance`s in memory, and batches of crops. Does not know networks.
 
-An utterance goes from the first frame that moves to the last that does: one segment per gloss, from the frame
-after the gloss before it to its own last frame (so the way to a sign belongs to the sign), then one segment for
-going to rest. That is how the model counts time, too.
+An utterance goes from the first frame that moves to the last that does: one segment per gloss, from the
+frame after the gloss before it to its own last frame (so the way to a sign belongs to the sign), then one
+segment for going to rest. That is how the model counts time, too.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _STILL = 1e-3
 @dataclass(frozen=True, eq=False)
 class Utterance:
     """frames [3, T + 2, C]: normalised; the first two are the frame before the first that moves. tokens [G],
-    word_ends [G], ends [G]: of each segment (one past its last frame); the last is going to rest. performed [G]:
-    share of the segment after which the gloss counts as performed."""
+    word_ends [G], ends [G]: of each segment (one past its last frame); the last is going to rest. performed
+    [G]: share of the segment after which the gloss counts as performed."""
 
     name: str
     frames: FloatArray
@@ -63,7 +64,8 @@ class Corpus:
 
 
 def read(store: SequenceStore, most: int = 0) -> Corpus:
-    """Load a store (at most `most` sequences, 0: all). Raises ValueError for differing frame rates or no gloss."""
+    """Load a store (at most `most` sequences, 0: all). Raises ValueError for differing frame rates or no
+    gloss."""
     numbers = [i for i in range(len(store)) if store.entry(i)["glosses"]]
     numbers = numbers[:: max(1, len(numbers) // most)][:most] if most else numbers
     if not numbers:
@@ -113,7 +115,9 @@ def _utterance(
     )
 
 
-def window(tokens: Sequence[int], word_ends: Sequence[bool], at: int, around: int) -> tuple[list[int], list[bool]]:
+def window(
+    tokens: Sequence[int], word_ends: Sequence[bool], at: int, around: int
+) -> tuple[list[int], list[bool]]:
     """The tokens around segment `at`, [2 * around + 1]; before the first comes rest, beyond that blanks."""
     places = range(at - around, at + around + 1)
     chosen = [tokens[i] if 0 <= i < len(tokens) else REST if i == -1 else BLANK for i in places]
@@ -124,8 +128,8 @@ def window(tokens: Sequence[int], word_ends: Sequence[bool], at: int, around: in
 class Batch:
     """B crops of T frames with at most G segments each; shapes as `Cogenerator.forward` takes them.
 
-    before [M, B, T + 1, C], target [M, B, T, C]: true frames; there [B, T]: which frames count; drift [M, B, 1, C]
-    and jitter: noise to put on what the decoder is fed. rollout: feed it what it made itself.
+    before [M, B, T + 1, C], target [M, B, T, C]: true frames; there [B, T]: which frames count; drift [M, B,
+    1, C] and jitter: noise to put on what the decoder is fed. rollout: feed it what it made itself.
     """
 
     before: Tensor
@@ -153,7 +157,9 @@ def crop(
     """
     rows = len(chosen)
     first_segment = [int(np.searchsorted(u.ends, at, side="right")) for u, at in chosen]
-    last_segment = [int(np.searchsorted(u.ends, min(at + frames, len(u)) - 1, side="right")) for u, at in chosen]
+    last_segment = [
+        int(np.searchsorted(u.ends, min(at + frames, len(u)) - 1, side="right")) for u, at in chosen
+    ]
     segments = max(b - a + 1 for a, b in zip(first_segment, last_segment, strict=True))
     channels = chosen[0][0].frames.shape[-1]
     truth = np.zeros((3, rows, frames + 2, channels), np.float32)
@@ -188,10 +194,11 @@ def crop(
             tokens[row, place], word_ends[row, place] = seen, ended
     log_rate = torch.tensor([u.log_rate for u, _ in chosen], dtype=torch.float32)
     progress, elapsed_t, left = (torch.from_numpy(t) for t in times)
+    rates = log_rate[:, None].expand(-1, frames)
     tensor = torch.from_numpy
     return Batch(
         before=tensor(truth[:, :, :-1]), target=tensor(truth[:, :, 2:]), there=tensor(there),
-        progress=progress_features(progress, elapsed_t, left.clamp(min=0), log_rate[:, None].expand(-1, frames)),
+        progress=progress_features(progress, elapsed_t, left.clamp(min=0), rates),
         owner=tensor(owner), tokens=tensor(tokens), word_ends=tensor(word_ends),
         languages=torch.tensor([u.language for u, _ in chosen]), log_rate=log_rate,
         lengths=tensor(lengths), performed=tensor(performed), segments=tensor(real), rollout=rollout,

@@ -1,7 +1,7 @@
 """Free-running generation, many utterances at once: what a model is measured on.
 
-Enters: a `CogenerationModel` and glosses. Leaves: frames, generated from glosses alone, and figures beside the
-truth. Does not know training.
+Enters: a `CogenerationModel` and glosses. Leaves: frames, generated from glosses alone, and figures beside
+the truth. Does not know training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.choreography.cogeneration_clock import GlossClock
 from engine.choreography.cogeneration_model import CogenerationModel
 from engine.nn.cogeneration import progress_features
 from engine.signals import FloatArray
-from trainer.cogeneration_data import Utterance, crop, window
+from trainer.cogeneration_data import Utterance, window
 
 
 def times_of(lengths: Sequence[float]) -> tuple[list[int], list[tuple[float, int, int]]]:
@@ -45,17 +45,22 @@ def memory_of(model: CogenerationModel, u: Utterance) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def generate(
-    model: CogenerationModel, utterances: Sequence[Utterance], lengths: Sequence[Sequence[float]] | None = None
+    model: CogenerationModel,
+    utterances: Sequence[Utterance],
+    lengths: Sequence[Sequence[float]] | None = None,
 ) -> list[FloatArray]:
-    """Normalised frames [3, T, C] of each utterance, from its first frame on. Nothing of the motion is read but
-    the frame before the first. lengths: of the glosses, in frames; None: the model says.
+    """Normalised frames [3, T, C] of each utterance, from its first frame on. Nothing of the motion is read
+    but the frame before the first. lengths: of the glosses, in frames; None: the model says.
     """
     net = model.network
     device = net.distance.device
     told = [memory_of(model, u) for u in utterances]
     memories = [memory for memory, _ in told]
     if lengths is None:
-        rates = [torch.full((len(m),), u.log_rate, device=device) for m, u in zip(memories, utterances, strict=True)]
+        rates = [
+            torch.full((len(m),), u.log_rate, device=device)
+            for m, u in zip(memories, utterances, strict=True)
+        ]
         lengths = [net.timing(m, r)[0].tolist() for m, r in zip(memories, rates, strict=True)]
     plans = [times_of(frames) for frames in lengths]
     longest = max(len(owner) for owner, _ in plans)
@@ -89,8 +94,8 @@ def path_of(frames: FloatArray, used: FloatArray) -> float:
 
 
 def free_run(model: CogenerationModel, utterances: Sequence[Utterance]) -> dict[str, float]:
-    """error: mean absolute error of moving channels in spreads, free-running on the true lengths; duration, path:
-    generated over true, on the model's own lengths."""
+    """error: mean absolute error of moving channels in spreads, free-running on the true lengths; duration,
+    path: generated over true, on the model's own lengths."""
     used = model.channels.used
     timed = generate(model, utterances, [u.lengths.tolist() for u in utterances])
     errors = [

@@ -2,8 +2,8 @@
 
 Enters: lengths in frames. Leaves: progress, and that a gloss is over. Does not know glosses or motion.
 
-Lengths are fractions of frames, frames are whole: what is rounded away from one gloss is given to the next, so
-that a long text lasts as long as the model said.
+Lengths are fractions of frames, frames are whole: what is rounded away from one gloss is given to the next,
+so that a long text lasts as long as the model said.
 """
 
 from __future__ import annotations

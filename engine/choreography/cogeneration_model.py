@@ -1,9 +1,10 @@
-"""A co-generation model as it is kept: the network, the words it knows, and the figures that normalise motion.
+"""A co-generation model as it is kept: the network, the words it knows, and the figures that normalise
+motion.
 
 Enters: a folder (see `engine.checkpoint`), or the parts. Leaves: `CogenerationModel`. Does not know signers.
 
-A word is a language and a label: `ase/A`. The folder's `config.json` names its kind and version; what was made
-by another version is refused with the remedy, never half understood.
+A word is a language and a label: `ase/A`. The folder's `config.json` names its kind and version; what was
+made by another version is refused with the remedy, never half understood.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Channels:
 
 
 class CogenerationModel:
-    """See the module. words: in the order of their tokens, after the special ones. fps: of the motion learned."""
+    """See the module. words: in the order of their tokens, after the special ones. fps: of the motion
+    learned."""
 
     def __init__(
         self, network: Cogenerator, words: Sequence[str], languages: Sequence[str], normaliser: Normaliser,
@@ -78,12 +80,13 @@ class CogenerationModel:
         c = network.config
         if c.tokens != SPECIALS + len(self.words) or c.languages != len(self.languages):
             raise ValueError(
-                f"cogeneration: got {len(self.words)} words and {len(self.languages)} languages for a network of "
-                f"{c.tokens - SPECIALS} and {c.languages}"
+                f"cogeneration: got {len(self.words)} words and {len(self.languages)} languages for a network "
+                f"of {c.tokens - SPECIALS} and {c.languages}"
             )
         if c.channels != self.channels.counts:
             raise ValueError(
-                f"cogeneration: got figures of {self.channels.counts} moving channels for a network of {c.channels}"
+                f"cogeneration: got figures of {self.channels.counts} moving channels for a network of "
+                f"{c.channels}"
             )
         if not 10 <= self.fps <= 120:
             raise ValueError(f"cogeneration: got {fps} frames a second, expected 10 to 120")

@@ -1,22 +1,24 @@
 """The joint generator: glosses in, the next frame of pose, hands and body out, one step at a time.
 
-Enters: windows of gloss tokens, progress within the present gloss, normalised frames of the three modalities.
-Leaves: the next frame of each, and how long a gloss takes. Does not know motion files, vocabularies or clocks.
+Enters: windows of gloss tokens, progress within the present gloss, normalised frames of the three
+modalities. Leaves: the next frame of each, and how long a gloss takes. Does not know motion files,
+vocabularies or clocks.
 
 SignAligner (arXiv 2506.11621), equations 1 to 6: a text encoder, and one decoder per modality with causal
 self-attention over its own past and cross-attention to the text, stepped together. What is different, for
 streaming:
 
 - The text is a window: the present gloss with `around` neighbours on either side. Each gloss has a memory of
-  its own, made from its window when its turn comes, so that text may be appended for ever and the past is never
-  recomputed. What is not known yet is a blank.
-- Time is generated. `timing` says how many frames a gloss takes and when it counts as performed; progress (the
-  counter) is counted along that, and the gloss stops where it is full. Nothing is read from a target.
-- A frame is the meeting of two forecasts: where the hands ought to be (position), and how they go on from where
-  they are (velocity); a learned gate weighs them. Position alone trembles, velocity alone drifts.
-- Every token has a few anchors, learned frames along its course. The position is a blend of the anchors of the
-  gloss before, the present one and the next (weighed by the decoder), and what the decoder adds to it. Without
-  them all poses of all signs would have to pass through the width of the decoder, and training takes far longer.
+  its own, made from its window when its turn comes, so that text may be appended for ever and the past is
+  never recomputed. What is not known yet is a blank.
+- Time is generated. `timing` says how many frames a gloss takes and when it counts as performed; progress
+  (the counter) is counted along that, and the gloss stops where it is full. Nothing is read from a target.
+- A frame is the meeting of two forecasts: where the hands ought to be (position), and how they go on from
+  where they are (velocity); a learned gate weighs them. Position alone trembles, velocity alone drifts.
+- Every token has a few anchors, learned frames along its course. The position is a blend of the anchors of
+  the gloss before, the present one and the next (weighed by the decoder), and what the decoder adds to it.
+  Without them all poses of all signs would have to pass through the width of the decoder, and training takes
+  far longer.
 - Self-attention is over a ring of the latest frames and the first ones (`engine.nn.ring`).
 
 M = 3 modalities, B rows (signers), T frames, C channels (of the widest modality), N = 2 * around + 1 tokens.
@@ -30,7 +32,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from engine.nn.blocks import EncoderBlock
 from engine.nn.ring import Reach, Ring, bias_of_kinds
@@ -47,9 +48,9 @@ _LARGEST = 1 << 16
 
 @dataclass(frozen=True)
 class CogenerationConfig:
-    """Sizes. channels: moving channels of pose, hands, smplx. context: frames that self-attention sees; sinks:
-    first frames that it never loses. around: glosses before and after the present one that are seen. anchors:
-    learned frames of each token.
+    """Sizes. channels: moving channels of pose, hands, smplx. context: frames that self-attention sees;
+    sinks: first frames that it never loses. around: glosses before and after the present one that are seen.
+    anchors: learned frames of each token.
     """
 
     tokens: int
@@ -121,8 +122,8 @@ def progress_features(progress: Tensor, elapsed: Tensor, left: Tensor, log_rate:
 class Focus:
     """What a gloss gives to every frame of it.
 
-    bias [M, B, D]; keys, values [layers, M, B, H, N, Dh]; anchors [M, B, 3 A, C] of the gloss before, the present
-    one and the next.
+    bias [M, B, D]; keys, values [layers, M, B, H, N, Dh]; anchors [M, B, 3 A, C] of the gloss before, the
+    present one and the next.
     """
 
     bias: Tensor
@@ -133,7 +134,9 @@ class Focus:
     def of(self, rows: Tensor) -> Focus:
         """The focus of some rows, in that order."""
         index = rows
-        return Focus(self.bias[:, index], self.keys[:, :, index], self.values[:, :, index], self.anchors[:, index])
+        return Focus(
+            self.bias[:, index], self.keys[:, :, index], self.values[:, :, index], self.anchors[:, index]
+        )
 
     def put(self, rows: Sequence[int] | Tensor, other: Focus) -> None:
         """Overwrite the focus of `rows` by another one of as many rows."""
@@ -148,8 +151,8 @@ class Focus:
 class CogenerationState:
     """Streaming state of B rows: preallocated, updated in place.
 
-    history [M, B, rewind + 2, C]: latest frames, normalised. biases [layers, phases, M, H, slots]: attention bias
-    of every phase of the ring. ring: keys and values. focus: of the present gloss of each row.
+    history [M, B, rewind + 2, C]: latest frames, normalised. biases [layers, phases, M, H, slots]: attention
+    bias of every phase of the ring. ring: keys and values. focus: of the present gloss of each row.
     """
 
     ring: Ring
@@ -201,7 +204,12 @@ class Cogenerator(nn.Module):
             for _ in range(c.layers)
         )
         self.anchors = nn.Parameter(torch.zeros(c.tokens, STREAMS, c.anchors, c.widest))
-        self.parts = [c.widest, c.widest, 3 * c.anchors, 2]  # beside the anchors, change, anchors, gate and pace
+        self.parts = [
+            c.widest,
+            c.widest,
+            3 * c.anchors,
+            2,
+        ]  # beside the anchors, change, anchors, gate and pace
         self.leave = Stacked(STREAMS, c.width, sum(self.parts))
         with torch.no_grad():
             self.leave.weight[:, :, : 2 * c.widest] *= 0.1  # what is added to anchors and pace begins small
@@ -213,7 +221,8 @@ class Cogenerator(nn.Module):
     # -- text ----------------------------------------------------------------------------------
 
     def encode(self, tokens: Tensor, languages: Tensor, word_ends: Tensor) -> Tensor:
-        """The memory [B, N, E] of glosses from their windows: tokens [B, N], languages [B], word_ends [B, N]."""
+        """The memory [B, N, E] of glosses from their windows: tokens [B, N], languages [B], word_ends [B,
+        N]."""
         x = self.token(tokens) + self.language(languages)[:, None] + self.place
         x = x + word_ends[..., None].to(x.dtype) * self.word_end
         nowhere = x.new_zeros(())
@@ -248,8 +257,9 @@ class Cogenerator(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Frames, forecasts of position and of velocity, each [M, B, T, C].
 
-        before [M, B, T + 1, C]: normalised frames, from two before the first wanted to one before the last. progress [B, T, 16]. memory [B, G, N, E] and tokens
-        [B, G, N] of the glosses that come; owner [B, T]: which of them each frame belongs to. Position 0 is the first frame wanted.
+        before [M, B, T + 1, C]: normalised frames, from two before the first wanted to one before the last.
+        progress [B, T, 16]. memory [B, G, N, E] and tokens [B, G, N] of the glosses that come; owner [B, T]:
+        which of them each frame belongs to. Position 0 is the first frame wanted.
         """
         rows, frames = owner.shape
         glosses = memory.shape[1]
@@ -284,7 +294,8 @@ class Cogenerator(nn.Module):
     # -- one frame -----------------------------------------------------------------------------
 
     def open(self, rows: int = 1, rewind: int = 1) -> CogenerationState:
-        """State for `rows` signers, standing in the mean pose, told of nothing; may go back `rewind` frames."""
+        """State for `rows` signers, standing in the mean pose, told of nothing; may go back `rewind`
+        frames."""
         c, like = self.config, self.distance.detach()
         ring = Ring(self.reach, rows=rows, heads=c.heads, width=c.width // c.heads, layers=c.layers,
                     streams=STREAMS, rewind=rewind, like=like)  # fmt: skip

@@ -2,8 +2,9 @@
 
 Enters: states [M, ..., D] of M decoders. Leaves: the same shape. Does not know what the decoders decode.
 
-On a CPU a step of one small decoder is mostly the cost of calling operations; three of them one after the other
-cost three times that. Here the weights of the M decoders are stacked ([M, in, out]), so all step together.
+On a CPU a step of one small decoder is mostly the cost of calling operations; three of them one after the
+other cost three times that. Here the weights of the M decoders are stacked ([M, in, out]), so all step
+together.
 
 A block is parallel (Chowdhery et al. 2022, PaLM, section 2): self-attention, attention to a memory and
 feed-forward read the same normed state, so that their projections are one product in and one product out.

@@ -1,0 +1,309 @@
+"""One run of the co-generation model for one signer: from where the hands are, gloss by gloss, to rest.
+
+Enters: glosses as they come, the rate. Leaves: vectors of `engine.features`, corrected, with the gloss of
+each. Does not know captions, left hands, idle life or the lexicon.
+
+Frames are decoded ahead of what is given out, by as much as correction looks ahead and a little more, so that
+looking ahead costs work and no waiting. What was decoded on an assumption that no longer holds (that the text
+ends here, the rate) and was not given out yet is taken back with `rewind`; what was given out stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from engine.choreography.cogeneration_clock import GlossClock
+from engine.choreography.cogeneration_model import CogenerationModel
+from engine.nn.cogeneration import BLANK, OTHER, REST, progress_features
+from engine.nn.cogeneration import CogenerationState as NetworkState
+from engine.signals import IDLE, FloatArray, Gloss
+
+
+class CorrectorConfigLike(Protocol):
+    @property
+    def look_ahead_frames(self) -> int: ...
+
+    @property
+    def rewind_frames(self) -> int: ...
+
+
+class CorrectorLike(Protocol):
+    """What is needed of `engine.corrector.Corrector`."""
+
+    @property
+    def config(self) -> CorrectorConfigLike: ...
+
+    def open_state(self, rows: int = 1) -> object: ...
+
+    def push(self, vectors: Tensor, state: object) -> tuple[Tensor, Sequence[bool]]: ...
+
+    def rewind(self, frames: int, state: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How far ahead of what is given out the model decodes. frames: at ease; catch_up: at most so many in one
+    step beyond what correction needs."""
+
+    frames: int = 8
+    catch_up: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.frames <= 64 or self.catch_up < 1:
+            raise ValueError(
+                f"Ahead: got frames={self.frames}, catch_up={self.catch_up}; expected 1..64 and at least 1"
+            )
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A gloss that waits: its running index, and its token (None: the model does not know it)."""
+
+    index: int
+    gloss: Gloss
+    token: int | None
+
+
+@dataclass(slots=True)
+class _Made:
+    """A frame that was decoded, and what there was before it. pads: it only follows what is given out, so
+    that correction can look ahead. rests: it belongs to going to rest."""
+
+    number: int
+    vector: FloatArray
+    label: int
+    ends: bool
+    pads: bool
+    rests: bool
+    begins: Waiting | None
+    clock: GlossClock
+    present: Waiting | None
+    resting: bool
+    past: tuple[tuple[int, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A frame that is given out. label: its gloss, or -1. begins, ends: whether it is a gloss's first or
+    last."""
+
+    vector: FloatArray
+    label: int
+    begins: bool
+    ends: bool
+
+
+@dataclass(eq=False)
+class Run:
+    """See the module. `queue` is shared with the choreography: glosses are taken from its front."""
+
+    model: CogenerationModel
+    corrector: CorrectorLike | None
+    ahead: Ahead
+    queue: deque[Waiting]
+    rate: float
+    clock: GlossClock = field(default_factory=GlossClock)
+    present: Waiting | None = None
+    resting: bool = False
+    unfinished: int = 0
+    """Glosses begun whose last frame has not been given out."""
+    fresh: bool = True
+    """Nothing has been shown of it yet."""
+
+    def __post_init__(self) -> None:
+        look_ahead = 0 if self.corrector is None else self.corrector.config.look_ahead_frames
+        self._look_ahead = look_ahead
+        self._most = max(self.ahead.frames, look_ahead + 1)
+        if self.corrector is not None and self.corrector.config.rewind_frames < self._most:
+            raise ValueError(
+                f"cogeneration: the corrector goes back {self.corrector.config.rewind_frames} frames, expected "
+                f"at least {self._most}; make it with a larger rewind_frames, or decode fewer frames ahead"
+            )
+        self._state: NetworkState = self.model.network.open(1, rewind=self._most + 1)
+        self._correction = None if self.corrector is None else self.corrector.open_state(1)
+        self._made: deque[_Made] = deque()
+        self._corrected: dict[int, FloatArray] = {}
+        self._count = self._pads = 0
+        self._past: tuple[tuple[int, bool], ...] = ()
+        self._performed = 0.0
+
+    # -- from outside --------------------------------------------------------------------------
+
+    def start(self, vector: FloatArray, *, from_rest: bool) -> None:
+        """Stand still at a frame [694]. from_rest: at rest, rather than after something the model has no word
+        for."""
+        narrow = self.model.channels.narrow(vector[None])  # [3, 1, C]
+        self._state.reset(torch.from_numpy(narrow))
+        self._past = ((REST if from_rest else OTHER, False),)
+
+    def told(self) -> None:
+        """The queue has grown: take back what was decoded of going to rest, and let the present gloss
+        know."""
+        back = 0
+        for made in reversed(self._made):
+            if not made.rests:
+                break
+            back += 1
+        if back:
+            self._rewind(back)
+        if self.resting:
+            self._end_rest()
+        elif self.present is not None:
+            self._focus(keep=True)
+
+    def retime(self, rate: float) -> None:
+        """The rate has changed: what was not given out yet is made anew at that rate."""
+        self.rate = rate
+        if self._made:
+            self._rewind(len(self._made))
+        if (self.present is not None or self.resting) and not self.clock.over:
+            self.clock.stretch(self._focus(keep=True))
+
+    def next(self) -> Given | None:
+        """The next frame; None when the run is over: at rest, or before a gloss the model does not know."""
+        for _ in range(self._most + 1):
+            if len(self._made) > self._look_ahead:
+                break
+            self._decode()
+        for _ in range(self.ahead.catch_up):
+            if len(self._made) < self._most and not self._pads:
+                self._decode()
+        first = self._made[0]
+        if first.pads:
+            return None
+        self._made.popleft()
+        vector = self._corrected.pop(first.number, first.vector)
+        self.unfinished -= first.ends
+        return Given(vector, first.label, first.begins is not None, first.ends)
+
+    @property
+    def frames_left(self) -> int:
+        """Frames of glosses begun that are not given out yet, about."""
+        return len(self._made) - self._pads + (0 if self.resting else self.clock.left)
+
+    # -- decoding ------------------------------------------------------------------------------
+
+    def _decode(self) -> None:
+        clock, present, resting, past = self.clock.copy(), self.present, self.resting, self._past
+        begins, pads = None, False
+        if self.clock.over:
+            if self.resting or (self.queue and self.queue[0].token is None):
+                pads = True
+            else:
+                begins = self._begin()
+        if not pads:
+            self.clock.tick()
+        vector = self._step()
+        index = IDLE
+        if self.present is not None and self.clock.progress >= self._performed:
+            index = self.present.index
+        ends = self.clock.over and self.present is not None and not pads
+        self._pads += pads
+        self._made.append(
+            _Made(self._count, vector, index, ends, pads, self.resting, begins, clock, present, resting, past)
+        )
+        self._count += 1
+
+    def _begin(self) -> Waiting | None:
+        """Go over to the next gloss, or to rest where there is none. Returns the gloss."""
+        if self.present is not None:
+            token = self.present.token
+            assert token is not None
+            self._past = ((token, self.present.gloss.word_end), *self._past)[
+                : self.model.network.config.around
+            ]
+        begins = None
+        if self.queue:
+            begins = self.present = self.queue.popleft()
+            self.unfinished += 1
+        else:
+            self.present, self.resting = None, True
+        self.clock.start(self._focus())
+        return begins
+
+    def _end_rest(self) -> None:
+        """Glosses came while the hands go to rest: the next one begins from where they are."""
+        self.resting = False
+        self._past = ((REST, False),)
+        self.clock = GlossClock(owed=self.clock.owed)
+
+    def _step(self) -> FloatArray:
+        clock = self.clock
+        told = [clock.progress, float(max(clock.elapsed, 1)), float(clock.left), math.log(self.rate)]
+        with torch.inference_mode():
+            features = progress_features(*torch.tensor(told).unbind()).unsqueeze(0)
+            frame = self.model.network.step(features, self._state)
+            vector = self.model.channels.widen(frame.numpy())[0]
+            if self.corrector is not None:
+                corrected, ready = self.corrector.push(torch.from_numpy(vector[None]), self._correction)
+                if ready[0]:
+                    self._corrected[self._count - self._look_ahead] = corrected[0].numpy()
+        return vector
+
+    def _focus(self, *, keep: bool = False) -> float:
+        """Tell the decoder of the present gloss and its neighbours; how many frames it takes.
+
+        keep: the gloss is under way already.
+        """
+        net, around = self.model.network, self.model.network.config.around
+        after: list[tuple[int, bool]] = []
+        token, word_end, language = REST, False, 0
+        if self.present is not None:
+            assert self.present.token is not None
+            gloss = self.present.gloss
+            token, word_end, language = (
+                self.present.token,
+                gloss.word_end,
+                self.model.language(gloss.language),
+            )
+            for waiting in self.queue:
+                if waiting.token is None or len(after) == around:
+                    break
+                after.append((waiting.token, waiting.gloss.word_end))
+            else:
+                after.append((REST, False))
+        after = [*after, *[(BLANK, False)] * around][:around]
+        before = [*self._past, *[(BLANK, False)] * around][:around]
+        window = [*reversed(before), (token, word_end), *after]
+        if self.present is None and self._past:
+            language = self._language
+        self._language = language
+        with torch.inference_mode():
+            tokens = torch.tensor([[t for t, _ in window]])
+            ends = torch.tensor([[e for _, e in window]])
+            memory = net.encode(tokens, torch.tensor([language]), ends)
+            self._state.focus.put([0], net.focus(memory, tokens))
+            frames, performed = net.timing(memory, torch.tensor([math.log(self.rate)]))
+        still = bool(self._past) and self._past[0][0] in (REST, OTHER)
+        self._performed = 2.0 if self.present is None else 0.0 if still else float(performed[0])
+        return float(frames[0])
+
+    # -- taking back ---------------------------------------------------------------------------
+
+    def _rewind(self, frames: int) -> None:
+        """As if the last `frames` decoded had never been; their glosses wait again."""
+        for _ in range(frames):
+            made = self._made.pop()
+            if made.begins is not None:
+                self.queue.appendleft(made.begins)
+                self.unfinished -= 1
+            self._pads -= made.pads
+            self.clock, self.present, self.resting, self._past = (
+                made.clock, made.present, made.resting, made.past,
+            )  # fmt: skip
+            self._count = made.number
+        with torch.inference_mode():
+            self._state.rewind(frames)
+            if self.corrector is not None:
+                self.corrector.rewind(frames, self._correction)
+        for number in [n for n in self._corrected if n >= self._count - self._look_ahead]:
+            del self._corrected[number]
+        if self.present is not None or self.resting:
+            self._focus(keep=True)
