@@ -333,7 +333,8 @@ class Kiosk:
                 self.link.keep(self.topics.state, now)
             await asyncio.sleep(self._config.state_gap_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._dirty.wait(), WATCH_S)
+                async with asyncio.timeout(WATCH_S):
+                    await self._dirty.wait()
             self._dirty.clear()
 
     def _heard(self, message: Message) -> None:

@@ -156,6 +156,7 @@ class Link:
         try:
             async with self._gate:
                 await client.__aenter__()
+            _if_cancelled()
             await self._serve(client)
         finally:
             self._client = None
@@ -174,6 +175,7 @@ class Link:
                 f"it does not let us subscribe to {', '.join(refused)}; check its access rules"
             )
         await client.publish(self._status_topic, _ONLINE, qos=1, retain=True)
+        _if_cancelled()
         self.connected, self.trouble = True, ""
         log.info("%s: connected to %s", self._identifier, self._config.broker.shown)
         watching = asyncio.create_task(self._watch(client), name=f"watch {self._identifier}")
@@ -183,8 +185,8 @@ class Link:
             for task in done:
                 task.result()
         finally:
-            for task in (watching, sending):
-                task.cancel()
+            watching.cancel()
+            sending.cancel()
             await asyncio.gather(watching, sending, return_exceptions=True)
 
     async def _watch(self, client: aiomqtt.Client) -> None:
@@ -197,6 +199,7 @@ class Link:
             while self._retained:
                 topic, payload = next(iter(self._retained.items()))
                 await client.publish(topic, payload, qos=1, retain=True)
+                _if_cancelled()
                 if self._retained.get(topic) is payload:
                     del self._retained[topic]
             while self._outbox:
@@ -209,6 +212,7 @@ class Link:
                 await client.publish(message.topic, message.payload, qos=1, properties=properties)
                 if self._outbox and self._outbox[0] is message:
                     self._outbox.popleft()
+                _if_cancelled()
             await self._to_send.wait()
 
     async def _leave(self, client: aiomqtt.Client) -> None:
@@ -283,6 +287,15 @@ class Link:
             )
         )
         self._arrived.set()
+
+
+def _if_cancelled() -> None:
+    """aiomqtt waits with `asyncio.wait_for`, which in Python 3.11 loses a cancellation that comes together
+    with what is waited for; then nothing would ever end. Raises the cancellation that was lost.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _properties(packet: int) -> Any:

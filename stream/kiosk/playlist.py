@@ -127,8 +127,10 @@ class Playlist:
             self._changed.clear()
             self._give_up_lost()
             waits = self._waiting or self._handed  # then time alone may change something
+            # Not `wait_for`, which in Python 3.11 may lose a cancellation that comes with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), POLL_S if waits else None)
+                async with asyncio.timeout(POLL_S if waits else None):
+                    await self._changed.wait()
 
     def _ready(self) -> bool:
         if not self._waiting or self._holds:
