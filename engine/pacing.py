@@ -47,6 +47,7 @@ _FASTEST_BREVITY = 0.75
 """How much of a pause is cut at most (the choreography does the same)."""
 _LONG_SHARE = 0.8
 """A word that takes more of the time it may be late begins before it is due."""
+_QUIET_S = 10.0
 _FORESIGHT_S = 4.0
 """Who knows what comes within so many seconds needs no price to wait for something better."""
 
@@ -210,7 +211,7 @@ class Pacer:
         full = [len(unit.glosses) for unit in units]
         items = self._items(units, full, now_ns, rate)
         there_is_time = self._price == 0 or self._idle_s >= self.config.patience_s
-        alone = len(units) == 1 and busy_s < items[0].deadline_s  # however long it takes, nobody waits
+        alone = len(units) == 1 and busy_s < items[0].deadline_s and self._quiet(now_ns)
         if there_is_time and (alone or in_time(items, busy_s)):
             self._begin(units, 0, full, now_ns, busy_s, rate, out)
             return
@@ -223,9 +224,14 @@ class Pacer:
         if chosen:
             self._begin(units, chosen[0], short, now_ns, busy_s, rate, out)
         for unit, item in zip(units, items, strict=True):
-            needs_s = 0.0 if len(self.waiting) == 1 else item.last_s
+            needs_s = 0.0 if len(self.waiting) == 1 and self._quiet(now_ns) else item.last_s
             if self.waiting and unit is self.waiting[0] and busy_s + needs_s > item.deadline_s:
                 self._leave_out(unit, now_ns, out)
+
+    def _quiet(self, now_ns: int) -> bool:
+        """So little is said that a long word may take its time: nobody waits for the hands."""
+        recent = (seconds for at_ns, seconds, *_ in self._demand if now_ns - at_ns < _QUIET_S * NS_PER_S)
+        return self._price == 0 and sum(recent) < _QUIET_S / 2
 
     def _horizon(self) -> list[Unit]:
         units: list[Unit] = []

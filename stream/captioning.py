@@ -94,7 +94,7 @@ class Captioning:
         delay_ns = settings.delay_ns(self._channel.settings.name, source, live)
         hold_ns = max(settings.hold_ms * NS_PER_MS, round(HELD_SHARE * (delay_ns or 0)))
         config = ReviserConfig(agreement=settings.agreement, hold_ns=hold_ns)
-        timing = FeedTiming(Timeline(finished=not live), delay_ns)
+        timing = FeedTiming(Timeline(finished=not live, aligned=bool(delay_ns)), delay_ns)
         line = CaptionLine(
             source, feed, condition, Reviser(config), self._channel, most, self.changes, timing
         )

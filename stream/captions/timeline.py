@@ -26,10 +26,12 @@ WORD_NS = NS_PER_S
 
 
 class Timeline:
-    """See the module. One for each feed. finished: a file that comes as fast as it is read."""
+    """See the module. One for each feed. finished: a file that comes as fast as it is read. aligned: False
+    where nothing is shown in step with the captions: then one that comes late was said when it came.
+    """
 
-    def __init__(self, finished: bool = False) -> None:
-        self._finished = finished
+    def __init__(self, finished: bool = False, aligned: bool = True) -> None:
+        self._finished, self._aligned = finished, aligned
         self._tie_ns: float | None = None
         self._recent: deque[tuple[int, int]] = deque()
         self._at_ns = 0
@@ -42,6 +44,8 @@ class Timeline:
         if commit.start_ns is None or not commit.whole:
             return commit.heard_ns, max(commit.heard_ns, commit.heard_until_ns)
         start_ns = self.place(commit.start_ns, commit.heard_ns)
+        if not self._aligned:
+            start_ns = max(start_ns, commit.heard_ns)
         longest_ns = WORD_NS * max(1, len(commit.text.split()))
         shown_ns = 0 if commit.end_ns is None else commit.end_ns - commit.start_ns
         return start_ns, start_ns + min(max(shown_ns, 0), longest_ns)
