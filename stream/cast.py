@@ -6,13 +6,13 @@ end with `Cast.close`; clips are prepared once for all signers.
 
 from __future__ import annotations
 
-from engine.choreography import LexiconChoreography
 from engine.lexicon import Lexicon
 from engine.lexicon.languages import language_info
 from engine.scheduler import Scheduler
 from engine.signer import Signer
 from renderer.avatar import SIGNERS, AvatarConfig, AvatarRenderer
 from renderer.base import Renderer
+from stream.choreographies import choose_choreography
 from stream.config import Config, SignerSettings
 from stream.glossers import choose_glosser
 from stream.performer import Cast
@@ -22,7 +22,7 @@ def default_cast(config: Config) -> Cast:
     """Open the lexicons and say what exists. Raises ValueError or OSError for a lexicon it cannot open."""
     lexicon = Lexicon.stack([*(Lexicon.open(path) for path in config.lexicons), Lexicon.default()])
     glosser = choose_glosser(config.glosser, config.glosser_model, lexicon)
-    choreography = LexiconChoreography(lexicon, fps=config.fps)
+    choreography = choose_choreography(config.choreography, config.choreography_model, lexicon, config.fps)
 
     def signer(settings: SignerSettings) -> Signer:
         return Signer(

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from engine.choreography.base import AnyChoreography
 from engine.lexicon import Lexicon
 from engine.signals import Caption, Gloss, Motion, MotionFrame
 from engine.signer import GlosserLike, Signer
+from stream.choreographies import remarks_of
 
 MAX_FRAMES = 25 * 60 * 60
 """An hour at 25 fps: beyond that, split the text."""
@@ -63,6 +65,7 @@ def perform(
     glosser: GlosserLike,
     manner: Manner,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    choreography: AnyChoreography | None = None,
 ) -> Performance:
     """Sign every line and come to rest.
 
@@ -77,6 +80,7 @@ def perform(
         rate=manner.rate,
         left_handed=manner.left_handed,
         seed=manner.seed,
+        choreography=choreography,
     )
     recorder = _Recorder()
     glosses: list[Gloss] = []
@@ -112,4 +116,5 @@ def perform(
     while not signer.resting:
         step()
     progress(len(glosses), len(glosses))
+    remarks += remarks_of(signer.choreography)
     return recorder.performance(manner.fps, glosses, remarks)

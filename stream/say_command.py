@@ -17,6 +17,7 @@ from tqdm import tqdm
 from engine.lexicon import Lexicon
 from renderer.avatar import SIGNERS, AvatarConfig, AvatarRenderer
 from stream import exports
+from stream.choreographies import add_choreography_arguments, choose_choreography
 from stream.glossers import add_glosser_arguments, choose_glosser
 from stream.offline import Manner, Performance, perform
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="signing rate, 0.5 to 2")
     parser.add_argument("--left-handed", action="store_true", help="sign with the left hand")
     add_glosser_arguments(parser)
+    add_choreography_arguments(parser)
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -54,10 +56,11 @@ def main(args: argparse.Namespace) -> int:
     lines = map(_readable, sys.stdin if args.pipe else [" ".join(args.text)])
     lexicon = Lexicon.stack([*(Lexicon.open(path) for path in args.lexicon), Lexicon.default()])
     glosser = choose_glosser(args.glosser, args.glosser_model, lexicon)
+    choreography = choose_choreography(args.choreography, args.choreography_model, lexicon, args.fps)
     manner = Manner(args.language, args.rate, args.left_handed, args.fps)
     try:
         with _bar("signing", args.quiet) as bar:
-            performance = perform(lines, lexicon, glosser, manner, bar.show)
+            performance = perform(lines, lexicon, glosser, manner, bar.show, choreography)
         with _bar("writing", args.quiet) as bar:
             _write(performance, args, bar)
     finally:

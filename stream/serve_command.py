@@ -9,6 +9,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from stream.choreographies import add_choreography_arguments
 from stream.config import BACKGROUNDS, AccessSettings, CaptionSettings, Config, SignerSettings
 from stream.glossers import add_glosser_arguments
 
@@ -39,14 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN",
                         help="web origin that may embed the signer (repeatable), * for any")  # fmt: skip
     add_glosser_arguments(parser)
+    add_choreography_arguments(parser)
     parser.add_argument("--captions", action="append", default=[], metavar="SIGNER=SOURCE",
                         help="live captions to sign (repeatable), e.g. main=follow:live.vtt, "
                         "main=hls:http://..., main=-; see docs/captions.md")  # fmt: skip
     parser.add_argument("--programme-delay", type=float, default=0.0, metavar="SECONDS",
                         help="sign captions so long after they were said, for a programme that is delayed "
                         "so much; one feed's own: --captions main+8=SOURCE")  # fmt: skip
-    parser.add_argument("--complete-captions", action="store_true",
-                        help="sign every word, however late, instead of keeping up with the speaker")
+    parser.add_argument(
+        "--complete-captions",
+        action="store_true",
+        help="sign every word, however late, instead of keeping up with the speaker",
+    )
     parser.add_argument("--caption-hold-ms", type=int, default=default.captions.hold_ms,
                         help="keep words back so long, so that revisions find them")  # fmt: skip
     parser.add_argument("--caption-agreement", type=int, default=default.captions.agreement,
@@ -87,6 +92,8 @@ def configuration(args: argparse.Namespace) -> Config:
         lexicons=tuple(args.lexicon),
         glosser=args.glosser,
         glosser_model=args.glosser_model,
+        choreography=args.choreography,
+        choreography_model=args.choreography_model,
         ice_servers=tuple(args.ice_server),
         allow_origin=tuple(args.allow_origin),
         captions=_captions(args),

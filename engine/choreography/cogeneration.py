@@ -19,12 +19,14 @@ from collections import Counter, deque
 from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from pathlib import Path
 
 import numpy as np
 
 from engine.body import Body, load_body
+from engine.checkpoint import CONFIG
 from engine.choreography.cogeneration_emit import carry
-from engine.choreography.cogeneration_model import CogenerationModel
+from engine.choreography.cogeneration_model import DEFAULT, CogenerationModel
 from engine.choreography.cogeneration_run import Ahead, CorrectorLike, Given, Run, Waiting
 from engine.choreography.config import Timing
 from engine.choreography.lexical import LexiconChoreography, mirror_quaternions
@@ -41,6 +43,10 @@ _LETTER_S, _SIGN_S = 0.36, 1.0
 """About how long a gloss takes at rate 1, before its turn comes."""
 _SEAM_S, _TURN_S = 0.16, 0.3
 """How long a change of source, and a change of hands, takes to fade."""
+
+
+CORRECTOR = DEFAULT.parent / "corrector"
+"""The corrector that is shipped."""
 
 
 class Source(Enum):
@@ -118,6 +124,27 @@ class CogenerationChoreography:
         self._model, self._corrector, self._ahead, self._timing = model, corrector, ahead, timing
         self.fallbacks: Counter[str] = Counter()
         """Glosses that the lexicon performed, by language and label."""
+
+    @classmethod
+    def load(
+        cls,
+        model: Path | None,
+        lexicon: MotionSource,
+        *,
+        fps: float = 25.0,
+        corrector: Path | None = None,
+        correct: bool = True,
+    ) -> CogenerationChoreography:
+        """From folders; None: what is shipped. correct: with the corrector, if there is one.
+
+        Raises ValueError where a folder holds no such model, with the remedy.
+        """
+        from engine.corrector import Corrector
+
+        opened = None
+        if corrector is not None or (correct and (CORRECTOR / CONFIG).exists()):
+            opened = Corrector.open(corrector or CORRECTOR)
+        return cls(lexicon, CogenerationModel.open(model), corrector=opened, fps=fps)
 
     @property
     def fps(self) -> float:
@@ -246,16 +273,17 @@ class CogenerationChoreography:
 
     # -- what is not known --------
 
+    @property
+    def remark(self) -> str:
+        """What a user is told of glosses that the model did not know; empty where there were none."""
+        if not self.fallbacks:
+            return ""
+        named = ", ".join(sorted(self.fallbacks)[:8]) + (" and more" if len(self.fallbacks) > 8 else "")
+        count = sum(self.fallbacks.values())
+        return f"{count} of the signs came from the lexicon: the co-generation model does not know {named}"
+
     def _tell(self, gloss: Gloss) -> None:
         word = f"{gloss.language}/{gloss.label}"
         self.fallbacks[word] += 1
         if self.fallbacks[word] == 1:
             log.info("co-generation: the model does not know %s; it is signed from the lexicon", word)
-
-
-def note_of(fallbacks: Counter[str]) -> str:
-    """What a user is told of glosses that the model did not know; empty where there were none."""
-    if not fallbacks:
-        return ""
-    named = ", ".join(sorted(fallbacks)[:8]) + (" and more" if len(fallbacks) > 8 else "")
-    return f"{sum(fallbacks.values())} signs came from the lexicon, the co-generation model lacks {named}"

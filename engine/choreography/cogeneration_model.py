@@ -80,8 +80,8 @@ class CogenerationModel:
         c = network.config
         if c.tokens != SPECIALS + len(self.words) or c.languages != len(self.languages):
             raise ValueError(
-                f"cogeneration: got {len(self.words)} words and {len(self.languages)} languages for a network "
-                f"of {c.tokens - SPECIALS} and {c.languages}"
+                f"cogeneration: got {len(self.words)} words and {len(self.languages)} languages for a "
+                f"network of {c.tokens - SPECIALS} and {c.languages}"
             )
         if c.channels != self.channels.counts:
             raise ValueError(

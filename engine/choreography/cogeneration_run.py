@@ -123,8 +123,8 @@ class Run:
         self._most = max(self.ahead.frames, look_ahead + 1)
         if self.corrector is not None and self.corrector.config.rewind_frames < self._most:
             raise ValueError(
-                f"cogeneration: the corrector goes back {self.corrector.config.rewind_frames} frames, expected "
-                f"at least {self._most}; make it with a larger rewind_frames, or decode fewer frames ahead"
+                f"cogeneration: the corrector goes back {self.corrector.config.rewind_frames} frames, "
+                f"expected at least {self._most}; give it larger rewind_frames, or decode fewer frames ahead"
             )
         self._state: NetworkState = self.model.network.open(1, rewind=self._most + 1)
         self._correction = None if self.corrector is None else self.corrector.open_state(1)
