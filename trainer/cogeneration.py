@@ -98,13 +98,16 @@ class CogenerationTraining:
 class CogenerationTask:
     """The generator's side of the training loop."""
 
-    def __init__(self, corpus: Corpus, config: CogenerationTraining, device: str = "cpu") -> None:
+    def __init__(
+        self, corpus: Corpus, config: CogenerationTraining, device: str = "cpu", folder: Path | None = None
+    ) -> None:
+        """folder: where the model so far is kept at every look."""
         if len(corpus.utterances) <= config.development:
             raise ValueError(
                 f"cogeneration: got {len(corpus.utterances)} sequences and development={config.development}; "
                 "expected more of them than are held back"
             )
-        self.config, self.corpus, self.device = config, corpus, device
+        self.config, self.corpus, self.device, self.folder = config, corpus, device, folder
         every = len(corpus.utterances) // config.development
         self.dev = corpus.utterances[::every][: config.development]
         held = {id(u) for u in self.dev}
@@ -222,7 +225,10 @@ class CogenerationTask:
 
     def evaluate(self, model: Cogenerator) -> dict[str, float]:
         """Free-running on the development sequences: error on true time; durations and paths on its own."""
-        return free_run(self.kept(model), self.dev)
+        figures = free_run(self.kept(model), self.dev)
+        if self.folder is not None:  # to be looked at while training goes on
+            self.kept(model).save(self.folder, training=dataclasses.asdict(self.config), figures=figures)
+        return figures
 
     def kept(self, model: Cogenerator) -> CogenerationModel:
         """The network with its words, ready to generate or to save."""
@@ -251,11 +257,27 @@ def _moved(batch: Batch, device: str) -> Batch:
 
 
 def train(
-    folders: Sequence[Path], config: CogenerationTraining, folder: Path, device: str = "cpu"
+    folders: Sequence[Path],
+    config: CogenerationTraining,
+    folder: Path,
+    device: str = "cpu",
+    start: Path | None = None,
 ) -> CogenerationModel:
-    """Train one model from folders of sequences into `folder`, resuming what it holds. The averaged model."""
-    corpus = read(SequenceStore(*folders), config.most)
-    task = CogenerationTask(corpus, config, device)
+    """Train one model from folders of sequences into `folder`, resuming what it holds. The averaged model.
+
+    start: a model whose weights are gone on from, and whose figures normalise the motion. Raises ValueError
+    where it knows other words, or has other sizes.
+    """
+    before = None if start is None else CogenerationModel.open(start)
+    normaliser = None if before is None else before.channels.normaliser
+    corpus = read(SequenceStore(*folders), config.most, normaliser)
+    task = CogenerationTask(corpus, config, device, folder)
+    if before is not None:
+        if (before.words, before.network.config) != (corpus.words, task.network):
+            raise ValueError(
+                f"{start}: has other words or sizes than these sequences and settings; start afresh"
+            )
+        task.model.load_state_dict(before.network.state_dict())
     loop = Loop(task, config.loop, folder)
     frames = sum(map(len, task.train))
     parameters = sum(p.numel() for p in task.model.parameters())

@@ -63,7 +63,7 @@ class Corpus:
     fps: float
 
 
-def read(store: SequenceStore, most: int = 0) -> Corpus:
+def read(store: SequenceStore, most: int = 0, normaliser: Normaliser | None = None) -> Corpus:
     """Load a store (at most `most` sequences, 0: all). Raises ValueError for differing frame rates or no
     gloss."""
     numbers = [i for i in range(len(store)) if store.entry(i)["glosses"]]
@@ -77,7 +77,7 @@ def read(store: SequenceStore, most: int = 0) -> Corpus:
     words = tuple(sorted({f"{e['language']}/{label}" for e in entries for label in e["glosses"]}))
     languages = tuple(sorted({e["language"] for e in entries}))
     step = max(1, len(numbers) // 600)
-    normaliser = Normaliser.learn(pack(store[i].motion) for i in numbers[::step])
+    normaliser = normaliser or Normaliser.learn(pack(store[i].motion) for i in numbers[::step])
     channels = Channels(normaliser)
     known = {word: number for number, word in enumerate(words, SPECIALS)}
     utterances = [_utterance(store, i, known, languages, channels) for i in numbers]
