@@ -112,6 +112,8 @@ class Broadcast:
         self.rtp_origin = random.getrandbits(32)
         """Added to this signer's RTP times; the same for every peer, so that events can name frames."""
         self.outputs: dict[Codec, Output] = {}
+        self.taps: list[Callable[[Shot], None]] = []
+        """Who else takes every picture, before it is encoded (recorders). Any thread; must not wait."""
         self._fps = fps
         self._bit_rate = bit_rate
         self._on_frame = on_frame
@@ -123,7 +125,7 @@ class Broadcast:
     @property
     def watched(self) -> bool:
         """Whether anybody would see a picture. Any thread."""
-        return bool(self.outputs)
+        return bool(self.outputs or self.taps)
 
     @property
     def dropped(self) -> int:
@@ -143,6 +145,8 @@ class Broadcast:
         """Give a picture to every encoder that runs. Any thread."""
         for output in list(self.outputs.values()):
             output.offer(shot)
+        for tap in list(self.taps):
+            tap(shot)
 
     def subscribe(self, codec: Codec, queue: FrameQueue) -> None:
         """Feed `queue` from now on, beginning with a keyframe that is made for it at once."""

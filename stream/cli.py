@@ -19,6 +19,7 @@ from stream import logs
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("stream.serve_command", "start the server and the web page"),
     "kiosk": ("stream.kiosk_command", "drive full-screen kiosks over MQTT"),
+    "render": ("stream.render_command", "draw a signer of another server here, and pass the picture on"),
     "say": ("stream.say_command", "sign text into a file: video, .pose, .npz or contact sheet"),
     "lexicon": ("stream.lexicon_command", "list, add to, show or check a motion lexicon"),
     "gloss": ("stream.gloss_command", "turn sentences into glosses, one line in, one line out"),
@@ -27,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("stream.bench_command", "measure: latency, captions, viewers, soak, chaos"),
     "doctor": ("stream.doctor", "tell what is present, what is missing and what follows"),
 }
-FRAME_BY_FRAME = ("serve", "kiosk", "say")
+FRAME_BY_FRAME = ("serve", "kiosk", "render", "say")
 """Commands of many small steps: a second BLAS thread wins nothing and spins through a whole core."""
 
 

@@ -91,7 +91,7 @@ class Peer:
 
     @property
     def connected(self) -> bool:
-        return self.codec is not None and self._closing is None
+        return self._pc.connectionState == "connected" and self._closing is None
 
     @property
     def dropped_frames(self) -> int:
@@ -174,6 +174,8 @@ class Peer:
         self.begin_close("the handshake was not completed in time")
 
     def _state_changed(self) -> None:
+        if self._pc.connectionState == "connected" and not self._pc.getTransceivers():
+            self._deadline.cancel()  # it came for motion alone: no video will ever be ready
         if self._pc.connectionState in ("failed", "closed"):
             self.begin_close(f"the connection {self._pc.connectionState}")
 

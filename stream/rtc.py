@@ -28,6 +28,7 @@ from aiortc import (
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCRtpSender,
+    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 from aiortc.codecs import HEADER_EXTENSIONS
@@ -135,18 +136,18 @@ async def answering(
 ) -> RTCSessionDescription:
     """Answer a viewer's offer with `sender` as the one video track. Raises one of `MALFORMED`.
 
-    ValueError where the offer asks for no video. Every media section but the first video is declined.
+    An offer of data channels alone is answered without video; ValueError where there is neither. Every media
+    section but the first video is declined.
     """
-    transceiver = pc.addTransceiver("video", direction="sendonly")
-    stock = transceiver.sender
-    sender.adopt(stock.transport, stock._stream_id)
-    transceiver._RTCRtpTransceiver__sender = sender  # type: ignore[attr-defined]
-    transceiver.receiver._set_rtcp_ssrc(sender._ssrc)
-    transceiver.setCodecPreferences(preferences(codecs))
     offer = without_mdns(offer)
-    check_offer(offer)
+    kinds = check_offer(offer)
+    transceiver = None
+    if "video" in kinds or "application" not in kinds:
+        transceiver = _sending(pc, sender, codecs)
     await pc.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
-    if transceiver.mid is None or transceiver._offerDirection not in ("sendonly", "sendrecv"):
+    if transceiver and (
+        transceiver.mid is None or transceiver._offerDirection not in ("sendonly", "sendrecv")
+    ):
         raise ValueError("the offer has no video section that receives")
     for other in pc.getTransceivers():
         if other is not transceiver:
@@ -155,8 +156,29 @@ async def answering(
     return pc.localDescription
 
 
-def check_offer(sdp: str) -> None:
-    """Raise ValueError for what aiortc would stumble over later, in a task of its own where nobody looks."""
+def _sending(pc: RTCPeerConnection, sender: FrameSender, codecs: Sequence[str]) -> RTCRtpTransceiver:
+    """A transceiver that sends what `sender` sends."""
+    transceiver = pc.addTransceiver("video", direction="sendonly")
+    stock = transceiver.sender
+    sender.adopt(stock.transport, stock._stream_id)
+    transceiver._RTCRtpTransceiver__sender = sender  # type: ignore[attr-defined]
+    transceiver.receiver._set_rtcp_ssrc(sender._ssrc)
+    transceiver.setCodecPreferences(preferences(codecs))
+    return transceiver
+
+
+async def offering(pc: RTCPeerConnection, sender: FrameSender, codecs: Sequence[str]) -> str:
+    """An offer (with all its candidates) to send `sender`'s video. `codecs`: in order of preference."""
+    _sending(pc, sender, codecs)
+    await pc.setLocalDescription(await pc.createOffer())
+    return pc.localDescription.sdp
+
+
+def check_offer(sdp: str) -> set[str]:
+    """Raise ValueError for what aiortc would stumble over later, in a task of its own where nobody looks.
+
+    Returns the kinds of its media sections.
+    """
     try:
         description = SessionDescription.parse(sdp)
     except StopIteration as error:
@@ -172,6 +194,7 @@ def check_offer(sdp: str) -> None:
             raise ValueError(f"it has a section of unknown kind {media.kind[:20]!r}")
         if media.dtls is None or not media.dtls.fingerprints:
             raise ValueError("it has no DTLS fingerprint")
+    return {media.kind for media in description.media}
 
 
 def without_mdns(sdp: str) -> str:
