@@ -1,7 +1,7 @@
 """What all tests share: how Hypothesis searches.
 
-The suite says whether this code is right, the same each time and on a machine however slow: no deadlines, and the
-same examples in every run. Searching for new ones is `python -m tests.fuzz`.
+The suite says whether this code is right, the same each time and on a machine however slow: no deadlines, and
+the same examples in every run. Searching for new ones is `python -m tests.fuzz`.
 """
 
 from hypothesis import HealthCheck, settings
