@@ -15,6 +15,7 @@ TARGETS: dict[str, tuple[str, str]] = {
     "dgs": ("trainer.prepare_corpora", "DGS sentences with gloss timings"),
     "skels": ("trainer.prepare_corpora", "a .skels file of Progressive Transformers"),
     "poses": ("trainer.prepare_corpora", "a folder of .pose recordings"),
+    "phoenix14t": ("trainer.prepare_phoenix", "PHOENIX14T+: three modalities from videos and result files"),
 }
 
 
