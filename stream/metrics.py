@@ -152,6 +152,7 @@ COUNTERS = {
     "render_failures": "Drawings that failed",
     "encode_failures": "Encodings that failed",
     "fallbacks": "Switches to a renderer or picture to fall back on",
+    "repeated": "Times that the last picture was sent again, because nobody could draw in time",
     "omitted": "Words left out, as viewers were told",
     "late_ticks": "Motion frames that were late",
     "skipped_ticks": "Motion frames that were not made because they came too late",
@@ -215,6 +216,7 @@ _PER_SIGNER = {
     "render_failures": "render_failures",
     "encode_failures": "encode_failures",
     "fallbacks": "fallbacks",
+    "repeated": "repeated",
     "omitted": "omitted",
 }
 

@@ -87,12 +87,15 @@ class Faulty:
 
 
 def under_test(cast: Cast, faults: Faults) -> Cast:
-    """The cast with stamped pictures and faults."""
+    """The cast with stamped pictures, and faults in the renderer that it prefers."""
 
     def renderer(settings: SignerSettings) -> Renderer:
         return Stamped(Faulty(cast.renderer(settings), faults))
 
-    return dataclasses.replace(cast, renderer=renderer)
+    def sound(settings: SignerSettings) -> Renderer:
+        return Stamped((cast.fallback or cast.renderer)(settings))
+
+    return dataclasses.replace(cast, renderer=renderer, fallback=sound)
 
 
 def _break_encoders(faults: Faults) -> None:

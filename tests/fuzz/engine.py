@@ -14,7 +14,8 @@ from tests.fuzz.readers import Reader
 
 HANG_S = 1.0
 NASTY = (
-    b"\x00", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xed\xa0\x80", b"\xf0\x9f\x91\xa9", b"9" * 400, b"-1", b"1e999",
+    b"\x00", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xed\xa0\x80", b"\xf0\x9f\x91\xa9", b"9" * 400, b"-1",
+    b"1e999",
     b"NaN", b"null", b"[" * 60, b"{\"a\":" * 30, b'"', b"\\", b"\r\n", b"\r\n\r\n", b"\xdd\xff\xff\xff\xff",
     b"\xc6\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x90", b"\xc1", b"=", b":", b" " * 90,
 )  # fmt: skip
