@@ -156,7 +156,7 @@ class Pacer:
         """Once a frame. busy: glosses the hands still have to sign, which takes `busy_s`; rate: as chosen."""
         out = Release()
         for unit in self.waiting:
-            if unit.arrived_ns is None and unit.ready:
+            if unit.arrived_ns is None and unit.handed:
                 self._arrived(unit, now_ns, rate)
         while self.waiting and not self.waiting[0].live and self.waiting[0].ready:
             self._release(self.waiting[0], len(self.waiting[0].glosses), now_ns, out)
@@ -276,6 +276,8 @@ class Pacer:
         """Sign a word, if it is due, and leave out those before it."""
         unit = units[at]
         if self._ready_ns(unit, counts[at], rate * MOST_BOOST) > now_ns + round(busy_s * NS_PER_S):
+            return
+        if not unit.ready:  # its recordings are still being loaded
             return
         for passed in units[:at]:
             self._leave_out(passed, now_ns, out)

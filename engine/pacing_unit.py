@@ -45,7 +45,7 @@ class Fate:
 class Unit:
     """glosses: those still to be performed. time_ns: the caption's time of it. delay_ns: see `Caption`.
 
-    arrived_ns: the frame at which it could first be signed. handed: how many of its glosses are ready, all
+    arrived_ns: the frame at which it was first known here. handed: how many of its glosses are ready, all
     when `ready`; passing: they are signed as they come. seconds: how long each takes. repeated: part of a
     phrase said a moment ago. pair: the negation this word belongs to, if any. lost: it was left out.
     """

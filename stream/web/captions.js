@@ -74,7 +74,7 @@ export class CaptionBlock {
     span.className = `word ${word.part}`;
     span.setAttribute("part", "word");
     span.textContent = word.text;
-    if (word.part !== "signed") span.title = this.strings[word.part];
+    if (word.part !== "signed") span.title = word.reason || this.strings[word.part];
     return span;
   }
 

@@ -87,7 +87,7 @@ function explained(list, otherwise) {
 /** @param {{unspellable?: any[], omitted?: any[]}} caption */
 function gapsOf({ unspellable, omitted }) {
   const missing = explained(unspellable, "no sign and no letters for it");
-  const left = explained(omitted, "not needed in this language");
+  const left = explained(omitted?.filter(({ reason }) => !KEPT_UP.test(reason ?? "")), "not needed in this language");
   notice("unspellable", missing && "Not signed:", `${missing}.`, "warn");
   notice("omitted", left && "Left out on purpose:", `${left}.`);
 }
@@ -262,6 +262,9 @@ avatar.addEventListener("statechange", (event) => {
   if (detail.state === "live") notice("error", "", "");
   if (detail.state === "failed") refresh(); // this signer may have gone off air
 });
+avatar.addEventListener("gloss", (event) => showBehind(/** @type {CustomEvent} */ (event).detail.lag_ms));
+avatar.addEventListener("idle", () => showBehind(undefined));
+avatar.addEventListener("skipped", (event) => hurry(/** @type {CustomEvent} */ (event).detail));
 for (const name of ["statechange", "gloss", "idle"]) avatar.addEventListener(name, showState);
 avatar.addEventListener("settings", (event) => showSettings(/** @type {CustomEvent} */ (event).detail));
 avatar.addEventListener("caption", (event) => gapsOf(/** @type {CustomEvent} */ (event).detail));
@@ -293,11 +296,44 @@ function stageName(field) {
   return known[/** @type {keyof typeof known} */ (name)] ?? name.charAt(0).toUpperCase() + name.slice(1);
 }
 
+/** Seconds between a word and its sign; shown beside "Live" once it can be felt. */
+let behind = 0;
+
+/** @param {number | undefined} lag */
+function showBehind(lag) {
+  behind = (lag ?? 0) / 1000;
+  byId("behind").textContent = lag === undefined ? "–" : `${behind.toFixed(1)} s`;
+}
+
+/** Words of a live caption that the signer had no time for, the newest last. @type {{text: string, reason: string, at: number}[]} */
+let hurried = [];
+const HURRIED_SHOWN = 12;
+const HURRIED_MS = 30_000;
+/** How reasons begin that have to do with keeping up. */
+const KEPT_UP = /^[^:]* to keep up[^:]*: /u;
+
+/** @param {import("./transcript.js").Skipped} skipped */
+function hurry({ label, reason, kind }) {
+  if (kind) hurried = [...hurried, { text: label, reason: reason.replace(KEPT_UP, ""), at: performance.now() }].slice(-HURRIED_SHOWN);
+  showHurried();
+}
+
+/** Not a live region: two words a second would never let a screen reader finish, and the caption has them all. */
+function showHurried() {
+  hurried = hurried.filter(({ at }) => performance.now() - at < HURRIED_MS);
+  const line = byId("hurried");
+  line.hidden = !hurried.length;
+  const words = hurried.length ? `Not signed, to keep up: ${explained(hurried, "")}.` : "";
+  if (line.textContent !== words) line.textContent = words;
+}
+
 function showState() {
+  showHurried();
   byId("state").dataset.state = avatar.state;
   const { waiting } = avatar.transcript;
   const toGo = avatar.state === "live" && waiting ? ` · ${waiting} ${waiting === 1 ? "sign" : "signs"} to go` : "";
-  const words = avatar.statusText + toGo;
+  const late = avatar.state === "live" && behind >= 1 ? ` · ${behind.toFixed(1)} s behind` : "";
+  const words = avatar.statusText + toGo + late;
   if (byId("state-words").textContent !== words) byId("state-words").textContent = words;
 }
 setInterval(showState, 1000);

@@ -3,7 +3,7 @@
  * `<sign-avatar src="/whep/main" captions controls>`: a live signer in any page.
  *
  * Enters: attributes, `say()` and `interrupt()`. Leaves: the picture, the caption with the word being signed, the
- * label, and DOM events: `statechange`, `caption`, `gloss`, `idle`, `settings`, `latency`, `motion`.
+ * label, and DOM events: `statechange`, `caption`, `gloss`, `skipped`, `idle`, `settings`, `latency`, `motion`.
  * Does not know how a session is negotiated (whep.js) or renewed (reconnect.js), nor what page it is in.
  *
  * Attributes, methods, events, parts and custom properties: docs/embedding.md.
@@ -312,6 +312,10 @@ export class SignAvatar extends HTMLElement {
           this.#showTranscript();
           this.#emit("gloss", message);
         });
+      case "skipped":
+        this.transcript.skipped(message);
+        this.#showTranscript();
+        return this.#emit("skipped", message);
       case "idle":
         return this.#pictureClock.at(message.rtp, () => {
           this.transcript.idle();

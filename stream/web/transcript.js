@@ -17,7 +17,9 @@ export const PAGE_CHARACTERS = 110;
 /**
  * @typedef {{index: number, label: string, start: number, end: number, spelled: boolean}} GlossInfo
  * @typedef {{text: string, start: number, end: number, reason?: string}} Gap a part of the text that is not signed
- * @typedef {{text: string, start: number, end: number, part: "signed" | "omitted" | "unspellable"}} Word
+ * @typedef {{text: string, start: number, end: number, part: "signed" | "omitted" | "unspellable", reason: string}} Word
+ *   reason: why it is not signed, as the server says; "" where it does not.
+ * @typedef {{index: number, last?: number, label: string, reason: string, kind?: string, caption?: number, start?: number, end?: number}} Skipped
  * @typedef {{seq: number, characters: string[], glosses: Map<number, GlossInfo>, omitted: Gap[], unspellable: Gap[]}} CaptionInfo
  * @typedef {{index: number, label: string, spelled: boolean, start: number, end: number, caption: number}} Current
  * @typedef {{key: string, words: Word[], active: number, letter: Letter | null, more: boolean}} View
@@ -148,6 +150,20 @@ export class Transcript {
     if (this.#captions.has(message.caption)) this.#shown = message.caption;
   }
 
+  /**
+   * Signs that were announced will not be performed: of a word (then it is left out), or of its end only.
+   * @param {Skipped} message
+   */
+  skipped({ index, last = index, label, reason, kind, caption, start, end }) {
+    for (const known of this.#captions.values()) {
+      for (let i = index; i <= last; i += 1) known.glosses.delete(i);
+    }
+    const known = this.#captions.get(caption ?? -1);
+    if (known && kind !== "abbreviated" && start !== undefined && end !== undefined) {
+      known.omitted.push({ text: label, start, end, reason });
+    }
+  }
+
   idle() {
     this.current = null;
   }
@@ -181,7 +197,7 @@ export class Transcript {
     if (current) at = paged.findIndex((page) => page.length > 0 && current.start < page[page.length - 1].end);
     else if (!this.current && caption.seq === this.#signed) at = last; // signed to its end: stay there
     if (at < 0) at = last;
-    const shown = paged[at].map((word) => ({ ...word, part: part(word, caption) }));
+    const shown = paged[at].map((word) => ({ ...word, part: part(word, caption), reason: reason(word, caption) }));
     const active = current ? shown.findIndex((word) => current.start < word.end && current.end > word.start) : -1;
     return {
       key: `${caption.seq}/${at}/${shown.map((word) => word.text + word.part[0]).join(" ")}`,
@@ -203,6 +219,16 @@ function part(word, caption) {
   if (caption.unspellable.some(within)) return "unspellable";
   for (const gloss of caption.glosses.values()) if (gloss.start < word.end && gloss.end > word.start) return "signed";
   return caption.omitted.some(within) ? "omitted" : "signed";
+}
+
+/**
+ * @param {{start: number, end: number}} word
+ * @param {CaptionInfo} caption
+ * @returns {string}
+ */
+function reason(word, caption) {
+  const gap = [...caption.unspellable, ...caption.omitted].find(({ start, end }) => start < word.end && end > word.start);
+  return gap?.reason ?? "";
 }
 
 /**
