@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -118,7 +119,7 @@ def _arrays(path: Path, *names: str) -> list[npt.NDArray[np.float64]]:
     try:
         with np.load(path, allow_pickle=False) as data:
             return [np.asarray(data[name]) for name in names]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise ValueError(
             f"{path}: cannot be read ({error}); expected an .npz with {', '.join(names)}"
         ) from error
