@@ -81,6 +81,8 @@ async def measure(server: StampedServer, args: argparse.Namespace) -> tuple[list
                 before, began_ns = every[-1:], time.monotonic_ns()
                 queued = await break_it(server, fault)
                 resumed_ns = time.monotonic_ns()
+                if fault == STALL:
+                    await peer.viewer.resync()
                 await asyncio.sleep(args.every)
                 after = before + peer.samples
                 if fault == STALL:

@@ -54,6 +54,7 @@ class Viewer:
         self.pc: RTCPeerConnection = rtc.connection()
         self._tasks: list[asyncio.Task[None]] = []
         self._whole_ns: dict[int, int] = {}
+        self._ssrc = 0
         transceiver = self.pc.addTransceiver("video", direction="recvonly")
         transceiver.setCodecPreferences(rtc.preferences(self.codecs))
         receiver = transceiver.receiver
@@ -93,6 +94,12 @@ class Viewer:
             while not condition():  # noqa: ASYNC110 - any condition will do, and few have an event
                 await asyncio.sleep(0.01)
 
+    async def resync(self) -> None:
+        """After a stall: forget what is incomplete, and ask for a keyframe, as browsers do."""
+        receiver = self.pc.getTransceivers()[0].receiver
+        rtc.release_on_marker(receiver)
+        await receiver._send_rtcp_pli(self._ssrc)
+
     def shown_s(self, rtp: int) -> float | None:
         """When the picture of that RTP time was decoded, or, if it was dropped, the first one after it."""
         after = {(pts - rtp) & 0xFFFFFFFF: at_s for pts, at_s in self.arrivals.items()}
@@ -119,6 +126,7 @@ class Viewer:
         self.octets += len(packet.payload)
         if len(self.rtp) < self.keep_rtp:
             self.rtp.append(packet)
+        self._ssrc = packet.ssrc
         if packet.marker:
             self._whole_ns[packet.timestamp] = time.monotonic_ns()
             while len(self._whole_ns) > REMEMBERED:
