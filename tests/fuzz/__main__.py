@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz --inputs N`, the long form: some over HTTP, some to captions, most to single readers."""
+"""`python -m tests.fuzz --inputs N`, the long form: some over HTTP, some to captions, most to readers."""
 
 from __future__ import annotations
 

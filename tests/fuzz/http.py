@@ -1,8 +1,8 @@
 """Damaged requests to a real server over real sockets.
 
 Enters: a number, a seed. Leaves: a `Report`: a crash is an answer 500 or an exception that nobody caught, a
-hang an answer that did not come. Half of the requests are damaged anywhere, in their head too; the others only
-in their bodies, so that they get past aiohttp.
+hang an answer that did not come. Half of the requests are damaged anywhere, in their head too; the others
+only in their bodies, so that they get past aiohttp.
 """
 
 from __future__ import annotations
