@@ -1,7 +1,7 @@
 """What the kiosk tests share: a real mosquitto, and a client that keeps what it hears.
 
-Enters: nothing. Leaves: `Broker`, `Ear`. Everything that an `Ear` hears of a kiosk is checked against the
-schemas of docs/asyncapi.yaml.
+Enters: nothing. Leaves: `Broker`, `House`, `Ear`. Everything that an `Ear` hears of a kiosk is checked
+against the schemas of docs/asyncapi.yaml.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ from jsonschema import Draft7Validator
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from stream.kiosk import schema
+from stream.config import Config, SignerSettings
+from stream.kiosk import Broker as Address
+from stream.kiosk import KioskConfig, Kiosks, schema
+from stream.server import Server
 from tests.stream.page_driver import free_port
+from tests.stream.stand_ins import light_cast
 
 PATIENCE_S = 60.0
 """No test is about speed: a machine may be slow, a broken one is told apart by this."""
@@ -91,6 +95,14 @@ class Broker:
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
+    def hang(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     @property
     def log(self) -> str:
         return (self._folder / "mosquitto.log").read_text(errors="replace")[-3000:]
@@ -100,6 +112,42 @@ class Broker:
             self._process.send_signal(how)
             self._process.wait(30)
             self._process = None
+
+
+class House:
+    """Servers with kiosks, closed after the test; `played`: every text that reached a signer, in order."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.played: list[str] = []
+        self.running: list[tuple[Server, Kiosks]] = []
+
+    async def open(self, *names: str, wait: bool = True, **options: Any) -> Kiosks:
+        names = names or ("lobby",)
+        options = {"state_gap_s": 0.05, "longest_pause_s": 0.5} | options
+        config = KioskConfig(options.pop("broker", Address("127.0.0.1", self.port)), names, **options)
+        kiosks = Kiosks(config)
+        server = Server(
+            Config(port=0, width=128, height=64, max_signers=64, signers=tuple(map(SignerSettings, names))),
+            light_cast(),
+            [kiosks],
+        )
+        await server.start()
+        self.running.append((server, kiosks))
+        for name in names:
+            server.stage.channel(name).listeners.append(self._heard)
+        if wait:
+            await until(lambda: all(k.link.connected for k in kiosks.kiosks.values()), "kiosks to connect")
+        return kiosks
+
+    async def close(self) -> None:
+        while self.running:
+            server, _ = self.running.pop()
+            await server.close()
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        if message["type"] == "caption":
+            self.played.append(message["text"])
 
 
 class Ear:
