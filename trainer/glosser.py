@@ -180,6 +180,8 @@ def train(
 
     start: a model whose weights are gone on from. Raises ValueError where its words are not these pairs'.
     """
+    if start is not None:
+        config = dataclasses.replace(config, head_start=False)  # its embeddings have learned already
     task = GlosserTask(pairs, dev, config, device)
     if start is not None:
         before = SlulModel.open(start)

@@ -38,8 +38,13 @@ def ablate(
     folder: Path,
     seeds: int,
     compared: Mapping[str, Mapping[str, Any]] = SETTINGS,
+    start: Path | None = None,
 ) -> list[dict[str, str]]:
-    """Run what is missing, seed by seed; print the table after each run. Returns all rows."""
+    """Run what is missing, seed by seed; print the table after each run. Returns all rows.
+
+    start: a trained model all runs go on from, so that a short run compares losses at a trained level. Seeds
+    then differ in order and noise, not in first weights.
+    """
     if not dev:
         raise ValueError("the ablation compares on development pairs; the corpus has none")
     path = folder / "ablation.csv"
@@ -55,7 +60,7 @@ def ablate(
             merged = {**settings, "objective": {**settings.get("objective", {}), **objective}}
             merged["loop"] = {**settings.get("loop", {}), "seed": seed}
             place = folder / f"{name.replace(' + ', '-').replace(' ', '-').lower()}-{seed}"
-            train(pairs, dev, configured(GlosserConfig, merged), place)
+            train(pairs, dev, configured(GlosserConfig, merged), place, start=start)
             clean, dropped = (
                 figures_of([place], some, beam=5)["bleu4"] for some in (dev, words_dropped(dev, WORD_DROP))
             )

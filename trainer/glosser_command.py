@@ -56,7 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="learn also what these models say of the training text; repeat for an ensemble",
     )
-    parser.add_argument("--start", type=Path, metavar="MODEL", help="go on from this model's weights")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="MODEL",
+        help="go on from this model's weights (--ablation: each run does)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--threads", type=int, default=0, help="cores to use on the CPU; 0: all")
     parser.add_argument(
@@ -88,7 +93,7 @@ def main(args: argparse.Namespace) -> int:
         if unknown:
             raise ValueError(f"--only: got {sorted(unknown)}, expected some of {list(SETTINGS)}")
         compared = {name: SETTINGS[name] for name in args.only or SETTINGS}
-        ablate(pairs, dev, settings, args.model, args.seeds, compared)
+        ablate(pairs, dev, settings, args.model, args.seeds, compared, args.start)
         return 0
     config = configured(GlosserConfig, settings)
     if args.teacher:

@@ -226,6 +226,14 @@ def test_ablation_resumes_and_tells_the_spread(tmp_path: Path, capsys: pytest.Ca
     assert ablate(pairs(16), pairs(2), quick, tmp_path, 2, compared) == rows
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("config.json")}
     assert "ce + SAGM + KL" in capsys.readouterr().out
+    begun = ablate(
+        pairs(16), pairs(2), quick, tmp_path / "on", 1, {"ce": {}}, start=tmp_path / "ce-0"
+    )  # goes on from a trained model
+    assert len(begun) == 1
+    left, right = (open_checkpoint(tmp_path / place)[0] for place in ("ce-0", "on/ce-0"))
+    assert any(not torch.equal(left[name], right[name]) for name in left)
+    with pytest.raises(ValueError, match="vocabulary is not that of these pairs"):
+        ablate(pairs(9), pairs(2), quick, tmp_path / "off", 1, {"ce": {}}, start=tmp_path / "ce-0")
 
 
 def test_teachers_retell_only_the_training_text(tmp_path: Path) -> None:
