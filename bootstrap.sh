@@ -30,6 +30,8 @@ missing_packages() {
     if [ "$goal" = test ]; then
         command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || echo chromium
         command -v ffmpeg >/dev/null 2>&1 || echo ffmpeg
+        [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null 2>&1 || echo mosquitto
+        command -v mosquitto_rr >/dev/null 2>&1 || echo mosquitto-clients
         /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0"); gi.require_version("GstSdp", "1.0")' 2>/dev/null \
             || echo 'python3-gi gir1.2-gst-plugins-bad-1.0 gir1.2-gstreamer-1.0'
         [ -e "$(ls /usr/lib/*/gstreamer-1.0/libgstnice.so 2>/dev/null | head -n 1)" ] \
@@ -41,7 +43,7 @@ install_packages() {
     wanted=$(missing_packages | tr '\n' ' ')
     [ -n "$wanted" ] || return 0
     why="software OpenGL draws the avatar"
-    [ "$goal" = test ] && why="$why; Chromium, GStreamer and ffmpeg are the viewers the tests watch with"
+    [ "$goal" = test ] && why="$why; Chromium, GStreamer and ffmpeg are the viewers the tests watch with, mosquitto the broker of the kiosks"
     say "system packages are missing: $wanted"
     say "they are needed because: $why"
     root=

@@ -26,7 +26,8 @@ SEEDS = [json.dumps(example).encode() for name in schema.COMMANDS for example in
 NASTY = [
     b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\\ud800", b"\\u0000", b"1e999", b"-0", b"NaN", b"Infinity",
     b"9" * 5000, b"[" * 400, b"{" * 9, b'{"a":' * 9, b"]" * 50, b'"', b"\\", b"null", b"true", b"[]", b"{}",
-    b'"command":', b'"id":1,', b'"text":"",', b'"rate":1e400,', "é🤟\u202e".encode(), b" " * 3000, b"a" * 20_000,
+    b'"command":', b'"id":1,', b'"text":"",', b'"rate":1e400,', "é🤟\u202e".encode(),
+    b" " * 3000, b"a" * 20_000,
 ]  # fmt: skip
 _CHECKS = {name: Draft7Validator(body) for name, body in schema.COMMANDS.items()}
 _ANSWER = Draft7Validator(schema.ACKNOWLEDGEMENT)
