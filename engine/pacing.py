@@ -230,7 +230,8 @@ class Pacer:
 
     def _quiet(self, now_ns: int) -> bool:
         """So little is said that a long word may take its time: nobody waits for the hands."""
-        recent = (seconds for at_ns, seconds, *_ in self._demand if now_ns - at_ns < _QUIET_S * NS_PER_S)
+        before = list(self._demand)[:-1]
+        recent = (seconds for at_ns, seconds, *_ in before if now_ns - at_ns < _QUIET_S * NS_PER_S)
         return self._price == 0 and sum(recent) < _QUIET_S / 2
 
     def _horizon(self) -> list[Unit]:
