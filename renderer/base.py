@@ -55,7 +55,7 @@ class Policy:
 
     late_periods: float = 1.5
     slow_calls: int = 0
-    hung_s: float = 1.0
+    hung_s: float = 3.0
     open_s: float = 60.0
     retry_s: float = 0.25
     retry_most_s: float = 30.0

@@ -5,7 +5,7 @@ Leaves: one frame after another on this machine's clock. Does not know the netwo
 
 Each frame is shown `delay_ms` after the quickest of the last seconds would have been, so jitter up to that
 goes unseen, and clocks may drift. A lost frame is filled in between its neighbours (rotations along the
-shorter arc) if the next one is there when it is due: with a delay of a frame or more, single losses go unseen.
+shorter arc) if the next one is there when it is due: with a delay of a frame or more, single losses are.
 What comes after its turn is dropped; of several that are due at once only the newest is shown.
 """
 

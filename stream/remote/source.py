@@ -1,8 +1,8 @@
 """A signer elsewhere as a signer of this server: its motion drives the pipeline, its events reach viewers.
 
 Enters: the address of a signer. Leaves: a `Cast` whose scheduler plays out what arrives, and the `Beside`
-that keeps the connection. Does not know drawing or viewers. While nothing arrives the last pose is held, frame
-by frame, so nobody's stream stalls; text is refused here, since signing is done elsewhere.
+that keeps the connection. Does not know drawing or viewers. While nothing arrives the last pose is held,
+frame by frame, so nobody's stream stalls; text is refused here, since signing is done elsewhere.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class RemoteScheduler:
         self._last: MotionFrame | None = None
         self.held = self.sink_failures = 0
         self.on_frame: Sink = lambda frame: None
+        self.more: Callable[[], dict[str, object]] = dict
         self._thread = threading.Thread(target=self._run, name="playout", daemon=True)
         self._thread.start()
 
@@ -121,6 +122,7 @@ class RemoteScheduler:
             found = asdict(self._playout.stats)
         share = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
         return {
+            **self.more(),
             "held": self.held,
             "sink_failures": self.sink_failures,
             **found,
@@ -225,6 +227,7 @@ class RemoteSource:
     def _scheduler(self) -> RemoteScheduler:
         self.scheduler = RemoteScheduler(Playout(self._delay_ms), self._config.fps, self.link.url)
         self.scheduler.on_frame = self._played
+        self.scheduler.more = self.link.stats
         return self.scheduler
 
     def _renderer(self, settings: SignerSettings) -> Renderer:
