@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("cogeneration", "lexicon"),
         help="lexicon: the measure itself",
     )
+    parser.add_argument("--corrector", type=Path, metavar="FOLDER", help="default: the shipped one")
+    parser.add_argument("--no-corrector", action="store_true", help="what the model generates, uncorrected")
     parser.add_argument("--language", default="ase", help="signed language (default ase)")
     parser.add_argument("--words", type=int, default=200, help="held-back words to sign (default 200)")
     parser.add_argument("--rate", type=float, default=1.0, help="signing rate (default 1)")
@@ -58,15 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="cores to use (default 1)")
 
 
-def open_choreography(kind: str, model: Path | None, lexicon: Lexicon) -> AnyChoreography:
-    """The choreography to measure."""
+def open_choreography(
+    kind: str, model: Path | None, lexicon: Lexicon, corrector: Path | None = None, correct: bool = True
+) -> AnyChoreography:
+    """The choreography to measure. model, corrector None: what is shipped."""
     if kind == "lexicon":
         from engine.choreography import LexiconChoreography
 
         return LexiconChoreography(lexicon)
     from engine.choreography.cogeneration import CogenerationChoreography
 
-    return CogenerationChoreography.load(model, lexicon)
+    return CogenerationChoreography.load(model, lexicon, corrector=corrector, correct=correct)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -89,12 +93,21 @@ def main(args: argparse.Namespace) -> int:
     recogniser.allowed(args.language)
     lexicon = Lexicon.stack([*(Lexicon.open(path) for path in args.lexicon), Lexicon.default()])
     try:
-        choreography = open_choreography(args.choreography, args.model, lexicon)
+        choreography = open_choreography(
+            args.choreography, args.model, lexicon, args.corrector, not args.no_corrector
+        )
         composer = Composer(
             lexicon, CompositionConfig(language=args.language, rest_frames=1, fps=choreography.fps)
         )
         words = held_back_words(lexicon, args.language, args.words)
         compared = compare(choreography, composer, words, rate=args.rate)
+        fallbacks = getattr(choreography, "fallbacks", None)
+        if fallbacks:
+            raise ValueError(
+                f"the model does not know {', '.join(fallbacks)}: recordings would be measured instead; "
+                "choose a "
+                "language it was trained on"
+            )
         found = figures(compared, recogniser, args.language)
         if args.minutes:
             texts = [composer.glosses(word) for word in words]
@@ -112,6 +125,7 @@ def main(args: argparse.Namespace) -> int:
     about = {
         "choreography": args.choreography,
         "model": str(args.model or "shipped"),
+        "corrector": "none" if args.no_corrector else str(args.corrector or "shipped"),
         "language": args.language,
         "words": len(words),
         "fps": choreography.fps,

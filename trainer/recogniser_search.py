@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from itertools import groupby
 
 import numpy as np
 
@@ -20,8 +21,7 @@ _UNLIKELY = -12.0
 def greedy(scores: FloatArray) -> list[int]:
     """The best token of each frame, repeats and blanks removed."""
     best = scores.argmax(-1)
-    change = np.concatenate([[True], best[1:] != best[:-1]])
-    return [int(token) for token in best[change] if token != 0]
+    return [token for token, _ in groupby(best.tolist()) if token != 0]
 
 
 def beam_search(scores: FloatArray, beam: int = 8) -> list[int]:
