@@ -177,6 +177,9 @@ class CogenerationState:
     def latest(self) -> tuple[Tensor, Tensor]:
         """The latest frame and the one before it, each [M, B, C]."""
         held = self.history.shape[2]
+        together = self.ring.common
+        if together is not None:
+            return self.history[:, :, (together - 1) % held], self.history[:, :, (together - 2) % held]
         at, rows = self.ring.position, self.ring.row_numbers
         return self.history[:, rows, (at - 1) % held], self.history[:, rows, (at - 2) % held]
 
@@ -309,8 +312,14 @@ class Cogenerator(nn.Module):
     def step(self, progress: Tensor, state: CogenerationState, active: Tensor | None = None) -> Tensor:
         """The next frame [M, B, C] of every row (where `active` [B]; None: all). progress [B, 16]."""
         ring = state.ring
-        slots = ring.slots()
-        biases = state.biases[:, ring.phase()].transpose(1, 2).unsqueeze(-2)  # [layers, M, B, H, 1, slots]
+        together = ring.common if active is None else None
+        slots: Tensor | int
+        if together is None:
+            slots, phase = ring.slots(), ring.phase()
+            biases = state.biases[:, phase].transpose(1, 2).unsqueeze(-2)  # [layers, M, B, H, 1, slots]
+        else:
+            slots, phase_now = ring.slot_of(together), ring.phase_of(together)
+            biases = state.biases[:, phase_now, :, None, :, None]  # [layers, M, 1, H, 1, slots]
         last, before = state.latest()
         x = self._enter(last, before, progress, state.focus.bias)
         for number, block in enumerate(self._blocks()):
@@ -322,6 +331,10 @@ class Cogenerator(nn.Module):
         frame, _, _ = self._leave(
             x, last, before, lambda weights: torch.matmul(weights.unsqueeze(-2), anchors).squeeze(-2)
         )
+        if together is not None:
+            state.history[:, :, together % state.history.shape[2]].copy_(frame)
+            ring.advance()
+            return frame
         at = ring.position % state.history.shape[2]
         rows = ring.row_numbers
         kept = frame if active is None else torch.where(active[:, None], frame, state.history[:, rows, at])

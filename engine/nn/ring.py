@@ -10,8 +10,10 @@ beginning loses its footing (Xiao et al. 2024, "Efficient streaming language mod
 Position p lies in slot p where p < sinks, else in sinks + (p - sinks) % (context + rewind - 1). With fewer
 slots, a stream that steps back `rewind` steps and goes on would read keys that were overwritten meanwhile.
 
-Positions are a tensor, one per row, so that a step has the same shape at every position; rows (signers) step,
-rewind and are reset independently. A row that is masked out of a step is left as it was.
+Positions are a tensor, one per row, so that a step has the same shape at every position; rows (signers)
+step, rewind and are reset independently. A row that is masked out of a step is left as it was. Where all
+rows are in step, which is known without asking the tensor, one slice is written instead of many indexed
+places: on a CPU that is a third of a step.
 """
 
 from __future__ import annotations
@@ -89,11 +91,27 @@ class Ring:
         shape = (layers, streams, rows, heads, self.slots_held, width)
         self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
         self.position = torch.zeros(rows, dtype=torch.int64, device=like.device)
-        self._rewindable = torch.zeros_like(self.position)  # steps that each row may still go back
+        self._steps, self._back = [0] * rows, [0] * rows  # positions, and how far each may go back
         self.row_numbers = torch.arange(rows, device=like.device)
         self._kinds = self._tabulate(like.device)
 
     # -- a step --------------------------------------------------------------------------------
+
+    @property
+    def common(self) -> int | None:
+        """The position that all rows are at; None where they are not in step."""
+        first = self._steps[0]
+        return first if all(steps == first for steps in self._steps) else None
+
+    def slot_of(self, position: int) -> int:
+        """The slot of a position."""
+        sinks = self.reach.sinks
+        return position if position < sinks else sinks + (position - sinks) % self.turn
+
+    def phase_of(self, position: int) -> int:
+        """Which row of `kinds` holds at a position."""
+        first = self.reach.sinks + self.turn
+        return position if position < first else first + (position - first) % self.turn
 
     def slots(self) -> Tensor:
         """The slot [rows] that this step is written to."""
@@ -101,7 +119,7 @@ class Ring:
         return torch.where(self.position < sinks, self.position, sinks + (self.position - sinks) % self.turn)
 
     def phase(self) -> Tensor:
-        """Which row of `kinds` holds now, [rows]: positions repeat once the ring has gone round."""
+        """Which row of `kinds` holds now, [rows]: it repeats once the ring has gone round."""
         first = self.reach.sinks + self.turn
         return torch.where(self.position < first, self.position, first + (self.position - first) % self.turn)
 
@@ -111,13 +129,18 @@ class Ring:
         return self._kinds
 
     def write(
-        self, layer: int, keys: Tensor, values: Tensor, slots: Tensor, active: Tensor | None = None
+        self, layer: int, keys: Tensor, values: Tensor, slots: Tensor | int, active: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Put keys and values [streams, rows, heads, width] of this step in place; all that are held.
 
-        active [rows], bool: rows to step (None: all). Returns two views [streams, rows, heads, slots, width].
+        slots: `slots()`, or one slot for all rows. active [rows], bool: rows to step (None: all). Returns
+        two views [streams, rows, heads, slots, width].
         """
         held_keys, held_values = self.keys[layer], self.values[layer]
+        if isinstance(slots, int):
+            held_keys[..., slots, :].copy_(keys)
+            held_values[..., slots, :].copy_(values)
+            return held_keys, held_values
         for held, new in ((held_keys, keys), (held_values, values)):
             if active is not None:
                 new = torch.where(
@@ -128,10 +151,10 @@ class Ring:
 
     def advance(self, active: Tensor | None = None) -> None:
         """The step is over: rows (all, or where `active`) are one position further."""
-        moved = 1 if active is None else active.to(torch.int64)
-        self.position += moved
-        self._rewindable += moved
-        self._rewindable.clamp_(max=self.rewindable)
+        self.position += 1 if active is None else active
+        for row in range(len(self._steps)) if active is None else active.nonzero().flatten().tolist():
+            self._steps[row] += 1
+            self._back[row] = min(self._back[row] + 1, self.rewindable)
 
     # -- going back ----------------------------------------------------------------------------
 
@@ -140,21 +163,22 @@ class Ring:
 
         Raises ValueError where that is more than was stepped, or more than the ring was made for.
         """
-        chosen = torch.ones_like(self.position, dtype=torch.bool) if rows is None else rows
-        most = int(self._rewindable[chosen].min()) if bool(chosen.any()) else steps
+        chosen = range(len(self._steps)) if rows is None else rows.nonzero().flatten().tolist()
+        most = min((self._back[row] for row in chosen), default=max(steps, 0))
         if not 0 <= steps <= most:
             raise ValueError(
                 f"rewind: got {steps} steps, expected 0..{most} (the ring keeps {self.rewindable} at most)"
             )
-        back = chosen.to(torch.int64) * steps
-        self.position -= back
-        self._rewindable -= back
+        self.position -= steps if rows is None else rows * steps
+        for row in chosen:
+            self._steps[row] -= steps
+            self._back[row] -= steps
 
     def reset(self, rows: Tensor | None = None) -> None:
         """Begin anew (the rows where `rows` is True; None: all)."""
-        kept = 0 if rows is None else (~rows).to(torch.int64)
-        self.position *= kept
-        self._rewindable *= kept
+        self.position *= 0 if rows is None else ~rows
+        for row in range(len(self._steps)) if rows is None else rows.nonzero().flatten().tolist():
+            self._steps[row] = self._back[row] = 0
 
     def _tabulate(self, device: torch.device) -> Tensor:
         """`kinds`. A slot s >= sinks holds, at position t, the latest p <= t with p = s (modulo the turn)."""

@@ -85,9 +85,18 @@ class ParallelBlock(nn.Module):
         feed: Tensor,
     ) -> Tensor:
         """The rest of the step: states [M, B, D] after attention over all that is held."""
-        seen = self._attend(query.unsqueeze(-2), *held, bias).flatten(2)
-        told = self._attend(ask.unsqueeze(-2), *memory, memory_bias).flatten(2)
+        seen = self._glance(query, *held, bias)
+        told = self._glance(ask, *memory, memory_bias)
         return x + self.shrink(torch.cat([seen, told, functional.relu(feed)], -1))
+
+    @staticmethod
+    def _glance(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        """One query [M, B, H, Dh] over keys and values [M, B, H, Tk, Dh], in one kernel: [M, B, D]."""
+        rows = (query.shape[0], query.shape[1])
+        bias = bias.expand(*rows, *bias.shape[2:]).flatten(0, 1)
+        query, keys, values = query.unsqueeze(-2).flatten(0, 1), keys.flatten(0, 1), values.flatten(0, 1)
+        seen = functional.scaled_dot_product_attention(query, keys, values, bias)  # [M B, H, 1, Dh]
+        return seen.view(*rows, -1)
 
     @staticmethod
     def _attend(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
