@@ -122,14 +122,14 @@ class House:
         self.played: list[str] = []
         self.running: list[tuple[Server, Kiosks]] = []
 
-    async def open(self, *names: str, wait: bool = True, **options: Any) -> Kiosks:
+    async def open(self, *names: str, wait: bool = True, high: int = 64, **options: Any) -> Kiosks:
         names = names or ("lobby",)
         options = {"state_gap_s": 0.05, "longest_pause_s": 0.5} | options
         config = KioskConfig(options.pop("broker", Address("127.0.0.1", self.port)), names, **options)
         kiosks = Kiosks(config)
         server = Server(
-            Config(port=0, width=128, height=64, max_signers=64, signers=tuple(map(SignerSettings, names))),
-            light_cast(),
+            Config(port=0, width=128, height=high, max_signers=64, signers=tuple(map(SignerSettings, names))),
+            light_cast(height=high),
             [kiosks],
         )
         await server.start()
