@@ -70,9 +70,12 @@ class _Sources:
 def frames_of(
     times_ms: Sequence[Sequence[float]], start_ms: float, fps: float, frames: int
 ) -> npt.NDArray[np.int32]:
-    """Spans [G, 2] in frames of (start, end) pairs in milliseconds; what lies outside the clip is cut off."""
+    """Spans [G, 2] in frames of (start, end) pairs in milliseconds, at least one frame long; what lies
+    outside the clip is cut off.
+    """
     at = (np.asarray(times_ms, float).reshape(-1, 2) - start_ms) * fps / 1000
-    return np.clip(np.stack([np.floor(at[:, 0]), np.ceil(at[:, 1])], 1), 0, frames).astype(np.int32)
+    first, last = np.round(at).T
+    return np.clip(np.stack([first, np.maximum(last, first + 1)], axis=1), 0, frames).astype(np.int32)
 
 
 def dgs_sentences(folder: Path, kind: str = "original") -> Corpus:
