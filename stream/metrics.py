@@ -136,7 +136,9 @@ class Metrics:
 GAUGES = {
     "viewers": "Viewers connected",
     "pending_glosses": "Signs waiting to be signed",
-    "lag_seconds": "How long what waits will take to be signed",
+    "backlog_seconds": "How long what waits will take to be signed",
+    "lag_seconds": "How long ago what is signed just now was said; 0 while nothing is",
+    "tempo": "Signing rate, in terms of the one that was chosen: up to 1.5 to keep up with live captions",
     "uptime_seconds": "Since the server started",
     "draining": "1 while the server ends what it is doing",
     "tasks": "Tasks on the event loop",
@@ -172,7 +174,7 @@ class _StageCollector(Collector):
         found = self._figures()
         pipeline, scheduler = found["pipeline"], found["pipeline"]["scheduler"]
         gauges = {name: GaugeMetricFamily(f"{PREFIX}_{name}", text) for name, text in GAUGES.items()}
-        per_signer = {"viewers", "pending_glosses", "lag_seconds"}
+        per_signer = {"viewers", "pending_glosses", "backlog_seconds", "lag_seconds", "tempo"}
         gauges["threads"] = GaugeMetricFamily(f"{PREFIX}_threads", GAUGES["threads"], labels=("kind",))
         for name in per_signer:
             gauges[name] = GaugeMetricFamily(f"{PREFIX}_{name}", GAUGES[name], labels=("signer",))
@@ -193,7 +195,10 @@ class _StageCollector(Collector):
         for signer, figures in found["signers"].items():
             gauges["viewers"].add_metric((signer,), figures["viewers"])
             gauges["pending_glosses"].add_metric((signer,), figures["pending_glosses"])
-            gauges["lag_seconds"].add_metric((signer,), figures.get("backlog_ms", 0) / 1e3)
+            gauges["backlog_seconds"].add_metric((signer,), figures.get("backlog_ms", 0) / 1e3)
+            lag_ms = figures.get("lag_ms", {}).get("now") or 0.0
+            gauges["lag_seconds"].add_metric((signer,), lag_ms / 1e3)
+            gauges["tempo"].add_metric((signer,), figures.get("tempo", 1.0))
             for name, key in _PER_SIGNER.items():
                 counters[name].add_metric((signer,), figures.get(key, 0))
             counters["dropped"].add_metric((signer, "before_encoder"), figures["dropped_before_encoder"])

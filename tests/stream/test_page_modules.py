@@ -174,6 +174,27 @@ def test_a_restarted_server_begins_a_new_transcript(page: Any) -> None:
     assert got == [["after/signed"], ["after/unspellable"], ["one/signed", "the/omitted", "two/unspellable"]]
 
 
+def test_words_left_out_to_keep_up_are_marked_with_the_reason(page: Any) -> None:
+    got = page.evaluate("""async () => {
+      const { Transcript } = await import('/transcript.js');
+      const transcript = new Transcript();
+      const letter = (index, start) => ({index, label: 'X', start, end: start + 1, spelled: true});
+      const glosses = [letter(0, 0), letter(1, 1), letter(2, 3), letter(3, 4), letter(4, 6), letter(5, 7)];
+      transcript.caption({seq: 1, text: 'ab cd ef', glosses});
+      transcript.gloss({...glosses[0], caption: 1});
+      const before = transcript.waiting;
+      const place = {caption: 1, start: 3, end: 5};
+      transcript.skipped({index: 2, last: 3, label: 'cd', reason: 'to keep up', kind: 'omitted', ...place});
+      transcript.skipped({index: 5, last: 5, label: 'ef', reason: 'short', kind: 'abbreviated', caption: 1,
+                          start: 7, end: 8});
+      transcript.skipped({index: 99, label: 'Z', reason: 'a broken recording'});
+      const words = transcript.view().words.map(({text, part, reason}) => [text, part, reason]);
+      return [before, transcript.waiting, words];
+    }""")
+    words = [["ab", "signed", ""], ["cd", "omitted", "to keep up"], ["ef", "signed", ""]]
+    assert got == [5, 2, words]
+
+
 def test_a_late_viewer_sees_the_newest_caption_until_it_knows_the_one_being_signed(page: Any) -> None:
     got = page.evaluate("""async () => {
       const { Transcript } = await import('/transcript.js');
