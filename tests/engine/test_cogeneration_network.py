@@ -1,0 +1,217 @@
+"""The joint generator: one frame at a time equals all at once, and state does what it says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine.nn.cogeneration import (
+    PROGRESS,
+    STREAMS,
+    CogenerationConfig,
+    CogenerationState,
+    Cogenerator,
+    progress_features,
+)
+
+CONFIG = CogenerationConfig(tokens=12, languages=2, channels=(5, 7, 9), width=16, heads=2, layers=2, inner=24,
+                            encoder_width=16, encoder_layers=1, around=2, context=8, sinks=2,
+                            anchors=3)  # fmt: skip
+LONG = 10 * CONFIG.context
+ROWS, EVERY = 2, 7
+"""Rows, and frames of a gloss."""
+CLOSE = {"atol": 1e-5, "rtol": 0.0}
+
+
+@pytest.fixture(scope="module")
+def network() -> Cogenerator:
+    torch.manual_seed(0)
+    network = Cogenerator(CONFIG).eval()
+    with torch.no_grad():  # everything that begins at zero takes part
+        for parameter in (network.distance, network.offset, network.anchors):
+            parameter.normal_(0, 0.5)
+    return network
+
+
+@pytest.fixture(scope="module")
+def text() -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens [B, G, N], owner [B, T] and progress [B, T, 16] of a long text."""
+    generator = torch.Generator().manual_seed(1)
+    glosses = -(-LONG // EVERY)
+    tokens = torch.randint(0, CONFIG.tokens, (ROWS, glosses, CONFIG.window), generator=generator)
+    owner = (torch.arange(LONG) // EVERY).expand(ROWS, -1)
+    elapsed = (torch.arange(LONG) % EVERY + 1.0).expand(ROWS, -1)
+    rate = torch.zeros(ROWS, LONG)
+    return tokens, owner, progress_features(elapsed / EVERY, elapsed, EVERY - elapsed, rate)
+
+
+def remembered(network: Cogenerator, tokens: Tensor) -> Tensor:
+    rows, glosses = tokens.shape[:2]
+    languages = torch.ones(rows * glosses, dtype=torch.long)
+    flat = network.encode(tokens.flatten(0, 1), languages, tokens.flatten(0, 1) % 2 == 0)
+    return flat.unflatten(0, (rows, glosses))
+
+
+def opened(network: Cogenerator, start: Tensor, rewind: int = 4) -> CogenerationState:
+    state = network.open(start.shape[1], rewind=rewind)
+    state.reset(start)
+    return state
+
+
+def stepped(
+    network: Cogenerator,
+    text: tuple[Tensor, Tensor, Tensor],
+    state: CogenerationState,
+    first: int,
+    last: int,
+    rows: list[int] | None = None,
+    active: Tensor | None = None,
+) -> Tensor:
+    """Frames [M, B, last - first, C] of those of the text."""
+    tokens, owner, progress = text
+    rows = list(range(ROWS)) if rows is None else rows
+    memory = remembered(network, tokens)
+    frames = []
+    for t in range(first, last):
+        now = owner[rows, t]
+        state.focus.put(range(len(rows)), network.focus(memory[rows, now], tokens[rows, now]))
+        frames.append(network.step(progress[rows, t], state, active))
+    return torch.stack(frames, 2)
+
+
+@pytest.fixture(scope="module")
+def start() -> Tensor:
+    return torch.randn(STREAMS, ROWS, CONFIG.widest, generator=torch.Generator().manual_seed(2))
+
+
+@torch.inference_mode()
+def test_frame_by_frame_equals_all_at_once_far_beyond_the_context(
+    network: Cogenerator, text: tuple[Tensor, Tensor, Tensor], start: Tensor
+) -> None:
+    """Cached = uncached, at ten times the context, glosses changing under way."""
+    tokens, owner, progress = text
+    frames = stepped(network, text, opened(network, start), 0, LONG)
+    standing = start[:, :, None]
+    before = torch.cat([standing, standing, frames[:, :, :-1]], 2)
+    whole, _, _ = network(before, progress, remembered(network, tokens), tokens, owner)
+    torch.testing.assert_close(frames, whole, **CLOSE)
+    assert frames.std() > 0.1, "frames that hardly differ would agree anyhow"
+
+
+@torch.inference_mode()
+def test_the_future_cannot_be_seen(network: Cogenerator, text: tuple[Tensor, Tensor, Tensor]) -> None:
+    tokens, owner, progress = text
+    before = torch.randn(STREAMS, ROWS, LONG + 1, CONFIG.widest)
+    memory = remembered(network, tokens)
+    whole, _, _ = network(before, progress, memory, tokens, owner)
+    changed = before.clone()
+    changed[:, :, 41:] += 1  # frame 40 is made from those up to 40
+    other, _, _ = network(changed, progress, memory, tokens, owner)
+    torch.testing.assert_close(whole[:, :, :40], other[:, :, :40], **CLOSE)
+    assert (whole[:, :, 40] - other[:, :, 40]).abs().max() > 1e-3
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("back", [1, 4])
+def test_rewound_never_happened(
+    network: Cogenerator, text: tuple[Tensor, Tensor, Tensor], start: Tensor, back: int
+) -> None:
+    """At many positions, so that the ring has gone round between."""
+    plain = stepped(network, text, opened(network, start), 0, LONG)
+    state = opened(network, start)
+    t = 0
+    while t < LONG - back:
+        first, t = t, min(t + 9, LONG - back)
+        stepped(network, text, state, first, t)
+        stepped(network, tuple(x.flip(0) for x in text), state, t, t + back)  # type: ignore[arg-type]
+        state.rewind(back)
+    last = stepped(network, text, state, t, LONG)
+    torch.testing.assert_close(last, plain[:, :, t:], **CLOSE)
+
+
+@torch.inference_mode()
+def test_a_masked_row_is_untouched_and_rows_are_alone(
+    network: Cogenerator, text: tuple[Tensor, Tensor, Tensor], start: Tensor
+) -> None:
+    """Row 1 sits out half of the steps; afterwards both are where they would be by themselves."""
+    alone = [stepped(network, text, opened(network, start[:, [row]]), 0, LONG, [row]) for row in range(ROWS)]
+    state = opened(network, start)
+    tokens, owner, progress = text
+    memory = remembered(network, tokens)
+    at = [0, 0]
+    made: list[list[Tensor]] = [[], []]
+    for number in range(2 * LONG):
+        active = [at[0] < LONG and number % 2 == 0, at[1] < LONG and number % 3 != 0]
+        if not any(active):
+            continue
+        now = [min(t, LONG - 1) for t in at]
+        index = torch.tensor([int(owner[row, t]) for row, t in enumerate(now)])
+        rows = torch.arange(ROWS)
+        state.focus.put(rows, network.focus(memory[rows, index], tokens[rows, index]))
+        told = torch.stack([progress[row, t] for row, t in enumerate(now)])
+        frame = network.step(told, state, torch.tensor(active))
+        for row in range(ROWS):
+            if active[row]:
+                made[row].append(frame[:, row])
+                at[row] += 1
+    for row in range(ROWS):
+        got = torch.stack(made[row], 1)
+        torch.testing.assert_close(got, alone[row][:, 0, : got.shape[1]], **CLOSE)
+
+
+@torch.inference_mode()
+def test_a_row_that_is_reset_begins_anew_and_the_other_goes_on(
+    network: Cogenerator, text: tuple[Tensor, Tensor, Tensor], start: Tensor
+) -> None:
+    plain = stepped(network, text, opened(network, start), 0, 40)
+    state = opened(network, start)
+    stepped(network, text, state, 0, 20)
+    state.reset(start, torch.tensor([True, False]))
+    tokens, owner, progress = text
+    memory = remembered(network, tokens)
+    rows = torch.arange(ROWS)
+    for t in range(20):
+        now = torch.tensor([int(owner[0, t]), int(owner[1, 20 + t])])
+        state.focus.put(rows, network.focus(memory[rows, now], tokens[rows, now]))
+        frame = network.step(torch.stack([progress[0, t], progress[1, 20 + t]]), state)
+        torch.testing.assert_close(frame[:, 0], plain[:, 0, t], **CLOSE)
+        torch.testing.assert_close(frame[:, 1], plain[:, 1, 20 + t], **CLOSE)
+
+
+@torch.inference_mode()
+def test_a_gloss_is_encoded_from_its_window_alone(network: Cogenerator) -> None:
+    """Appending text changes nothing outside the windows it falls into."""
+    tokens = torch.randint(3, CONFIG.tokens, (1, 5, CONFIG.window))
+    longer = torch.cat([tokens, torch.randint(3, CONFIG.tokens, (1, 3, CONFIG.window))], 1)
+    torch.testing.assert_close(remembered(network, tokens), remembered(network, longer)[:, :5], **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("width", 15, "multiple of heads"),
+        ("tokens", 3, "expected a whole number 4"),
+        ("layers", 0, "expected a whole number 1"),
+        ("around", 1, "expected a whole number 2"),
+        ("context", 10**9, "65536"),
+        ("width", 2.5, "whole number"),
+        ("channels", (5, 7), "expected 3 numbers"),
+        ("width", 65536, "thousand million weights"),
+    ],
+)
+def test_impossible_sizes_are_refused(name: str, value: object, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        CogenerationConfig(**{"tokens": 12, name: value})  # type: ignore[arg-type]
+
+
+def test_progress_features_are_as_many_as_said_and_finite() -> None:
+    numbers = [
+        torch.tensor([0.0, 1.0]),
+        torch.tensor([1.0, 500.0]),
+        torch.tensor([499.0, 0.0]),
+        torch.zeros(2),
+    ]
+    features = progress_features(*numbers)
+    assert features.shape == (2, PROGRESS)
+    assert features.isfinite().all()
