@@ -30,6 +30,7 @@ missing_packages() {
     if [ "$goal" = test ]; then
         command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || echo chromium
         command -v ffmpeg >/dev/null 2>&1 || echo ffmpeg
+        command -v janus >/dev/null 2>&1 || echo janus
         [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null 2>&1 || echo mosquitto
         command -v mosquitto_rr >/dev/null 2>&1 || echo mosquitto-clients
         /usr/bin/python3 -c 'import gi; gi.require_version("GstWebRTC", "1.0"); gi.require_version("GstSdp", "1.0")' 2>/dev/null \

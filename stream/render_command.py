@@ -138,7 +138,7 @@ def main(args: argparse.Namespace) -> int:
 
     def announce(address: str) -> None:
         where = sys.stderr if args.out == "-" else sys.stdout
-        print(f"Drawing {args.source}: open {address} in a browser. Ctrl-C ends it.", file=where, flush=True)
+        print(f"Open {address} in a browser: it shows {args.source}. Ctrl-C ends it.", file=where, flush=True)
 
     uvloop.run(run(config, source.cast(), announce, (source, onwards)))
     return 0

@@ -65,7 +65,7 @@ class Recorder:
 
     def _record(self) -> None:
         target: Any = sys.stdout.buffer if self.path == "-" else self.path
-        options = {"movflags": "frag_keyframe+empty_moov"} if self._format[0] == "m" else {}
+        options = {"movflags": "frag_keyframe+empty_moov"} if self._format in ("mp4", "mov") else {}
         stream: Any = None
         first_ns = last_us = 0
         with av.open(target, "w", format=self._format, options=options) as container:

@@ -1,4 +1,4 @@
-"""Publishing by WHIP into a real Janus: decoded by its subscribers, resumed when it fails, refused politely."""
+"""Publishing by WHIP into a real Janus: decoded by its subscribers, resumed when it fails, refused."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,12 @@ import pytest
 from stream.broadcast import Broadcast
 from stream.shot import Shot
 from stream.whip import Publisher
-from tests.stream.janus import Janus, Subscriber
+from tests.stream.janus import Janus, Subscriber, has_janus
 from tests.stream.stand_ins import BarRenderer, motion_frame, read_bars
 from tests.stream.test_remote import until
+
+
+needs_janus = pytest.mark.skipif(not has_janus(), reason="needs apt-get install janus")
 
 
 @pytest.fixture
@@ -47,6 +50,7 @@ async def running(publisher: Publisher) -> AsyncIterator[Publisher]:
     await asyncio.gather(task, return_exceptions=True)
 
 
+@needs_janus
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 async def test_janus_takes_the_picture_and_its_subscribers_decode_it(broadcast, codec, tmp_path: Path):
     async with Janus(tmp_path) as janus:
@@ -67,6 +71,7 @@ async def test_janus_takes_the_picture_and_its_subscribers_decode_it(broadcast, 
     assert not broadcast.watched, "nothing is encoded for nobody"
 
 
+@needs_janus
 async def test_a_session_that_ends_is_made_again(broadcast, tmp_path: Path):
     async with (
         Janus(tmp_path) as janus,
@@ -79,6 +84,7 @@ async def test_a_session_that_ends_is_made_again(broadcast, tmp_path: Path):
             await until(lambda: len(subscriber.pictures) >= 5)
 
 
+@needs_janus
 async def test_a_refusal_is_told_and_tried_again(broadcast, tmp_path: Path, caplog):
     async with (
         Janus(tmp_path) as janus,
