@@ -17,7 +17,6 @@ from tests.stream.janus import Janus, Subscriber, has_janus
 from tests.stream.stand_ins import BarRenderer, motion_frame, read_bars
 from tests.stream.test_remote import until
 
-
 needs_janus = pytest.mark.skipif(not has_janus(), reason="needs apt-get install janus")
 
 
