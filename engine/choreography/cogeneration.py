@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 
 _LETTER_S, _SIGN_S = 0.36, 1.0
 """About how long a gloss takes at rate 1, before its turn comes."""
-_SEAM_S, _TURN_S = 0.16, 0.3
-"""How long a change of source, and a change of hands, takes to fade."""
+_RISE_S, _SEAM_S = 0.16, 0.3
+"""How long the difference takes to fade from rest to the model, and from signs or the other hand to it."""
 
 
 CORRECTOR = DEFAULT.parent / "corrector"
@@ -258,7 +258,8 @@ class CogenerationChoreography:
             expression = mirror_expression(expression)
         quaternions = quaternion_from_rotvec(smplx)
         if turned or state.run is None or state.run.fresh:
-            life.inertia.jump(quaternions, expression, _TURN_S if turned else _SEAM_S, eager=not turned)
+            rising = not turned and state.run is not None and state.run.from_rest
+            life.inertia.jump(quaternions, expression, _RISE_S if rising else _SEAM_S, eager=rising)
             if state.run is not None:
                 state.run.fresh = False
         if given.ends:

@@ -114,6 +114,7 @@ class Run:
     resting: bool = False
     unfinished: int = 0
     """Glosses begun whose last frame has not been given out."""
+    from_rest: bool = True
     fresh: bool = True
     """Nothing has been shown of it yet."""
 
@@ -141,6 +142,7 @@ class Run:
         for."""
         narrow = self.model.channels.narrow(vector[None])  # [3, 1, C]
         self._state.reset(torch.from_numpy(narrow))
+        self.from_rest = from_rest
         self._past = ((REST if from_rest else OTHER, False),)
 
     def told(self) -> None:
