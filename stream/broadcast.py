@@ -17,14 +17,11 @@ from collections.abc import Callable
 from stream.encoder import Codec, EncodedFrame, VideoEncoder
 from stream.frame_queue import FrameQueue
 from stream.handoff import Latest, Ordered
+from stream.keyframes import KeyframeBudget
 from stream.shot import Shot
 
 log = logging.getLogger(__name__)
 
-REQUEST_GAP_S = 1.0
-"""Keyframes asked for by receivers come at most this often: each is worth ten ordinary frames."""
-JOIN_GAP_S = 0.2
-"""A new viewer gets one sooner; those who join together share it."""
 REMEMBERED = 256
 
 
@@ -45,7 +42,7 @@ class Output:
         self._shots: Latest[None, Shot] = Latest()
         self._encoded = Ordered(asyncio.get_running_loop(), self._fan_out, size=4)
         self._wanted_at_s: float | None = None
-        self._last_keyframe_s = -1e9
+        self._budget = KeyframeBudget()
         self._thread = threading.Thread(target=self._run, name=f"encode-{codec}", daemon=True)
         self._thread.start()
 
@@ -57,9 +54,10 @@ class Output:
         """Give a picture to the encoder; an older one still waiting is dropped. Any thread."""
         self._shots.put(None, shot)
 
-    def want_keyframe(self, gap_s: float) -> None:
-        """Ask for a keyframe, at least `gap_s` after the last one. Any thread (a float is set, no more)."""
-        at_s = max(time.monotonic(), self._last_keyframe_s + gap_s)
+    def want_keyframe(self, joined: bool = False) -> None:
+        """Ask for a keyframe, for a receiver that lost its picture, or that has `joined`."""
+        now_s = time.monotonic()
+        at_s = self._budget.joined(now_s) if joined else self._budget.requested(now_s)
         already_s = self._wanted_at_s
         # If the thread takes the old request just now, its keyframe comes after this call: it serves both.
         self._wanted_at_s = at_s if already_s is None else min(at_s, already_s)
@@ -87,7 +85,7 @@ class Output:
                     continue
                 if encoded is not None:
                     if encoded.keyframe:
-                        self._last_keyframe_s = now_s
+                        self._budget.made(now_s)
                     self._encoded.put(encoded)
         self._encoder.close()
 
@@ -154,7 +152,7 @@ class Broadcast:
         if output is None:
             output = self.outputs[codec] = Output(codec, self._fps, self._bit_rate, self._on_frame)
         output.queues.add(queue)
-        output.want_keyframe(JOIN_GAP_S)
+        output.want_keyframe(joined=True)
 
     def unsubscribe(self, queue: FrameQueue) -> None:
         """Stop feeding `queue`; the last one to leave ends its encoder."""
@@ -168,10 +166,10 @@ class Broadcast:
                 self._ending = [t for t in self._ending if t.is_alive()] + [output.close()]
 
     def request_keyframe(self, queue: FrameQueue) -> None:
-        """A receiver lost its picture: one keyframe for its whole output, at most one a second."""
+        """A receiver lost its picture: one keyframe for its whole output, as `stream.keyframes` allows."""
         for output in self.outputs.values():
             if queue in output.queues:
-                output.want_keyframe(REQUEST_GAP_S)
+                output.want_keyframe()
 
     async def close(self) -> None:
         """End every encoder and wait for the threads."""

@@ -252,7 +252,26 @@ class _PromptJitterBuffer(JitterBuffer):
 
     def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
         frame = super()._remove_frame(sequence_number)
-        return frame or self._marked()
+        return frame or self._marked() or (self._marked() if self._skip_to_keyframe() else None)
+
+    def _skip_to_keyframe(self) -> bool:
+        """Forget all that waits for lost packets, if a keyframe has come since, whole (as browsers do)."""
+        assert self._origin is not None
+        start = None
+        for count in range(self.capacity):
+            packet = self._packets[(self._origin + count) % self.capacity]
+            if packet is None:
+                start = None
+                continue
+            data = packet._data  # type: ignore[attr-defined]
+            if start is None and count and _opens_keyframe(data):
+                start, timestamp = count, packet.timestamp
+            if start is not None and packet.timestamp != timestamp:
+                start = None
+            elif start is not None and packet.marker:
+                self.remove(start)
+                return True
+        return False
 
     def _marked(self) -> JitterFrame | None:
         packets: list[RtpPacket] = []
@@ -267,6 +286,13 @@ class _PromptJitterBuffer(JitterBuffer):
                 data = b"".join(p._data for p in packets)  # type: ignore[attr-defined]
                 return JitterFrame(data=data, timestamp=packet.timestamp)
         return None
+
+
+def _opens_keyframe(data: bytes) -> bool:
+    """Whether a depacketised payload begins a keyframe: H.264 parameter sets, or VP8's inverted key bit."""
+    if data.startswith(b"\0\0\0\1"):
+        return len(data) > 4 and data[4] & 0x1F == 7
+    return len(data) > 6 and not data[0] & 1 and data[3:6] == b"\x9d\x01\x2a"
 
 
 class _RawTimestamps:

@@ -21,6 +21,8 @@ from stream.encoder import NTP_TO_UNIX_S, EncodedFrame, rtp_ticks
 from stream.rtc import ABS_CAPTURE_TIME, ABS_SEND_TIME, MID, PLAYOUT_DELAY
 
 HISTORY_PACKETS = 256
+RESEND_S = 0.4
+"""A packet older than that would come too late: a keyframe brings its receiver up to date."""
 _HEADER = struct.Struct("!BBHLL")
 _SEND_TIME = b"\xa7\x5b\xe3"
 _CAPTURE_TIME = b"\xc9\x1d\x72\xb4\x0f\xd6\x38\xea"
@@ -67,7 +69,8 @@ class RtpWriter:
         # The lower half: SRTP derives its rollover from the first number it sees (as in libwebrtc).
         self._sequence = random.randrange(1 << 15)
         self._rtx_sequence = random.randrange(1 << 15)
-        self._history: list[tuple[int, bytes, bytes] | None] = [None] * HISTORY_PACKETS
+        self._history: list[tuple[int, bytes, bytes, float] | None] = [None] * HISTORY_PACKETS
+        self._keyframe_at: int | None = None
         known = numbers.extensions
         every = [(known[MID], numbers.mid.encode())] if MID in known and numbers.mid else []
         if ABS_SEND_TIME in known:
@@ -87,6 +90,9 @@ class RtpWriter:
         timestamp = self.timestamp(frame.shot.pts_ns)
         send_time = (int((time.time() + NTP_TO_UNIX_S) * (1 << 18)) & 0xFFFFFF).to_bytes(3, "big")
         capture_time = frame.capture_ntp.to_bytes(8, "big")
+        now_s = time.monotonic()
+        if frame.keyframe:
+            self._keyframe_at = self._sequence
         template, block = self._first, self._first.filled(send_time, capture_time)
         last = len(frame.payloads) - 1
         packets = []
@@ -96,19 +102,25 @@ class RtpWriter:
             sequence = self._sequence
             kind = self._numbers.payload_type | (0x80 if i == last else 0)
             head = _HEADER.pack(template.flags, kind, sequence, timestamp, self._ssrc) + block
-            self._history[sequence % HISTORY_PACKETS] = (sequence, head, payload)
+            self._history[sequence % HISTORY_PACKETS] = (sequence, head, payload, now_s)
             self._sequence = (sequence + 1) & 0xFFFF
             self.octets_sent += len(payload)
             packets.append(head + payload)
         self.packets_sent += len(packets)
         return packets
 
-    def again(self, sequence: int) -> bytes | None:
+    def healed(self, sequence: int) -> bool:
+        """Whether a keyframe was sent after that packet: then nobody needs it any more."""
+        return self._keyframe_at is not None and 0 < (self._keyframe_at - sequence) & 0xFFFF < 0x8000
+
+    def again(self, sequence: int, now_s: float | None = None) -> bytes | None:
         """A lost packet once more, as RFC 4588 has it where negotiated; None when it is too old."""
         remembered = self._history[sequence % HISTORY_PACKETS]
         if remembered is None or remembered[0] != sequence:
             return None
-        _, head, payload = remembered
+        _, head, payload, sent_s = remembered
+        if now_s is not None and now_s - sent_s > RESEND_S:
+            return None
         kind = self._numbers.rtx_payload_type
         if kind is None:
             return head + payload

@@ -44,16 +44,19 @@ from stream.frame_queue import FrameQueue
 from stream.rtc import RtpSink
 from stream.rtp import HISTORY_PACKETS, Numbers, RtpWriter
 
-MAX_UNSENT_BYTES = 256 * 1024
+MAX_UNSENT_BYTES = 32 * 1024
+"""What a relay over TCP has not taken: a few frames, or a keyframe. More would be old when it arrives."""
 
 
 @dataclass
 class SenderStats:
-    """What this peer was sent and what it reported. loss in 0..1; rtt_ms and remb_bps None until reported."""
+    """What this peer was sent and what it reported. given_up: packets were lost so long ago that a keyframe
+    was asked for instead of sending them again. loss in 0..1; rtt_ms and remb_bps None until reported."""
 
     frames: int = 0
     keyframe_requests: int = 0
     retransmitted: int = 0
+    given_up: int = 0
     loss: float = 0.0
     rtt_ms: float | None = None
     remb_bps: int | None = None
@@ -168,10 +171,10 @@ class FrameSender:
     async def _run_rtp(self) -> None:
         try:
             while True:
-                frame = await self._queue.get()
-                # A relay over TCP may stall: wait, and let the queue overflow, which is counted.
+                # A relay over TCP may stall: wait, and let the queue drop what gets old, which is counted.
                 while self._sink.unsent_bytes() > MAX_UNSENT_BYTES:  # noqa: ASYNC110 - sockets tell no other way
                     await asyncio.sleep(0.02)
+                frame = await self._queue.get()
                 for packet in self._writer.packets(frame):
                     self._sink.send(packet)
                 self._last_pts_ns = frame.shot.pts_ns
@@ -181,12 +184,19 @@ class FrameSender:
             pass  # the connection closes; its owner sees that by itself
 
     def _retransmit(self, lost: list[int]) -> None:
+        """Young packets are sent again; for old ones a keyframe is asked for, unless one was sent since."""
+        now_s, hopeless = time.monotonic(), False
         with contextlib.suppress(ConnectionError):
             for number in lost:
-                packet = self._writer.again(number)
+                packet = self._writer.again(number, now_s)
                 if packet is not None:
                     self.stats.retransmitted += 1
                     self._sink.send(packet)
+                else:
+                    hopeless = hopeless or not self._writer.healed(number)
+        if hopeless:
+            self.stats.given_up += 1
+            self._on_keyframe()
 
     async def _run_rtcp(self) -> None:
         while True:

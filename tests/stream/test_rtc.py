@@ -113,7 +113,7 @@ async def test_frames_carry_playout_delay_zero_and_their_capture_time(server):
         assert (ntp - info.ntp_timestamp) / 2**32 == pytest.approx(ticks / 90_000, abs=0.1)
 
 
-async def test_picture_loss_reaches_the_shared_encoder_at_most_once_a_second(server):
+async def test_picture_loss_reaches_the_shared_encoder_within_its_budget(server):
     one, other = [await Viewer(server.address).connect() for _ in range(2)]
     try:
         await one.until(lambda: one.frames >= 5 and other.frames >= 5)
@@ -132,7 +132,7 @@ async def test_picture_loss_reaches_the_shared_encoder_at_most_once_a_second(ser
         await one.until(lambda: sorted(p.stats()["keyframe_requests"] for p in peers) == [0, 30])
         await one.until(lambda: output.keyframes > before)
         seconds = time.monotonic() - begun
-        assert output.keyframes - before <= 1 + seconds, "thirty requests are one keyframe a second"
+        assert output.keyframes - before <= 4 + seconds, "a burst of three, then one keyframe a second"
     finally:
         await one.close()
         await other.close()
