@@ -36,6 +36,8 @@ from engine.nn.correction import FAR, STREAMS, CorrectionLayer, Linear3, Norm3
 from engine.nn.correction_geometry import DISAGREEMENTS, Geometry, QuickGeometry
 
 KIND = "handstream-corrector-1"
+_HASTE = 4.0
+"""Gates go from 0 to about 1: with this they learn as fast as what need only change a little."""
 _FINGERS = slice(25 * 6, 55 * 6)  # within the body's channels: what the hands modality knows as well
 
 
@@ -158,10 +160,13 @@ class Corrector(nn.Module):
         """Last states [3, ..., D] and what was put in -> corrected vectors."""
         states = self.norm(states)
         change = torch.cat([layer(x) for layer, x in zip(self.change, states, strict=True)], -1)
-        corrected = vectors + change * self.spread
         if apart is None:
-            return corrected
-        pose, hands, fingers = (gate(x) for gate, x in zip(self.gates, states, strict=True))
+            return vectors + change * self.spread
+        # What agrees is left alone: without this, what a network of this size invents is more than a good
+        # generator's modalities are apart.
+        amount = (apart * self.scale).square().mean(-1, keepdim=True).sqrt().tanh()
+        corrected = vectors + change * self.spread * amount
+        pose, hands, fingers = (_HASTE * gate(x) for gate, x in zip(self.gates, states, strict=True))
         nearer = torch.cat([pose, hands], -1) * apart[..., :312]
         hand = apart[..., 120:312].unflatten(-1, (2, 16, 6))[..., 1:, :].flatten(-3)  # body less hands
         still = self.spread > 0
@@ -420,9 +425,10 @@ class Corrector(nn.Module):
 
     # -- files ---------------------------------------------------------------------------------------
 
-    def save(self, folder: Path, **about: Any) -> Path:
-        """Write a checkpoint folder; `about` goes into its configuration."""
-        tensors = {f"model.{name}": tensor for name, tensor in self.state_dict().items()}
+    def save(self, folder: Path, *, half: bool = False, **about: Any) -> Path:
+        """Write a checkpoint folder; `about` goes into its configuration. half: weights as float16."""
+        kind = torch.float16 if half else torch.float32
+        tensors = {f"model.{name}": tensor.to(kind) for name, tensor in self.state_dict().items()}
         config = {"kind": KIND, "corrector": dataclasses.asdict(self.config), **about}
         return save_checkpoint(folder, {**tensors, **self.normaliser.tensors()}, config)
 
@@ -438,7 +444,7 @@ class Corrector(nn.Module):
         try:
             sizes: Mapping[str, Any] = config["corrector"]
             model = cls(CorrectorConfig(**sizes), Normaliser.of(tensors))
-            model.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})
+            model.load_state_dict({n[6:]: t.float() for n, t in tensors.items() if n.startswith("model.")})
         except (KeyError, TypeError, RuntimeError) as error:
             told = json.dumps(config.get("corrector"))
             raise ValueError(f"{folder}: weights and configuration {told} do not fit ({error})") from error

@@ -31,6 +31,9 @@ from trainer.metrics.agreement import agreement
 
 log = logging.getLogger(__name__)
 
+_LITTLE = 1e-3
+"""Shoulder widths: below that, a share of the disagreement says nothing."""
+
 
 @dataclass(frozen=True)
 class CorrectorTraining:
@@ -38,10 +41,10 @@ class CorrectorTraining:
 
     weighting: `paper`, `entropy`, `uncertainty` or `equal` (see `corrector_losses`); strength: of the
     entropy term; haste: how much faster than the network its three numbers learn. agreement: weight of the
-    distance between modalities after forward kinematics, beside the paper's loss (0: off). generated: share
-    of rows that the generator made, where there are such clips. wander: how far (radians) the truth may
-    leave the recordings. development: clips held back for looking. most: at most so many clips are read (0:
-    all).
+    share of the disagreement (after forward kinematics) that is left, beside the paper's loss (0: off).
+    generated: share of rows that the generator made, where there are such clips. wander: how far (radians)
+    the truth may leave the recordings. development: clips held back for looking. most: at most so many
+    clips are read (0: all).
     """
 
     corrector: CorrectorConfig = field(default_factory=CorrectorConfig)
@@ -112,13 +115,21 @@ class _Batches(Sequence[Batch]):
         return self.task.config.steps_an_epoch
 
     def __getitem__(self, number):  # type: ignore[no-untyped-def]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
         return self.task.make(self.epoch, number)
 
 
 class CorrectorTask:
     """The corrector's side of the training loop."""
 
-    def __init__(self, clips: Sequence[Clip], config: CorrectorTraining, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        config: CorrectorTraining,
+        device: str = "cpu",
+        before: Corrector | None = None,
+    ) -> None:
         if len(clips) <= config.development:
             raise ValueError(
                 f"corrector: got {len(clips)} clips and development={config.development}; expected more of "
@@ -131,8 +142,12 @@ class CorrectorTask:
         self.train = [clip for clip in clips if id(clip) not in held]
         self.made = [clip for clip in self.train if clip.generated is not None]
         torch.manual_seed(config.loop.seed)
-        normaliser = Normaliser.learn(clip.truth for clip in self.train)
+        normaliser = before.normaliser if before else Normaliser.learn(clip.truth for clip in self.train)
         corrector = Corrector(config.corrector, normaliser)
+        if before is not None:
+            if before.config != config.corrector:
+                raise ValueError(f"corrector: got a start of {before.config}, expected {config.corrector}")
+            corrector.load_state_dict(before.state_dict())
         self.model = Learner(corrector, Weighting(config.weighting, config.strength, config.haste)).to(device)
         moving = torch.from_numpy(normaliser.moving)
         self.counted = [moving[SLICES[name]].nonzero()[:, 0].to(device) for name in MODALITIES]
@@ -186,9 +201,12 @@ class CorrectorTask:
         figures = {f"error_{name}": e for name, e in zip(MODALITIES, per_modality, strict=True)}
         if self.config.agreement:
             some, there = corrected[:, ::2], whole[:, ::2]  # every other frame: this is half of the work
-            apart = (corrector.geometry.disagreements(some).abs().mean(-1) * there).sum() / there.sum()
-            figures["apart"] = apart
-            loss = loss + self.config.agreement * 10 * apart
+            left = corrector.geometry.disagreements(some).abs().mean(-1)
+            with torch.no_grad():
+                before = corrector.geometry.disagreements(spoiled[:, ::2]).abs().mean(-1)
+            left, before = ((x * there).sum(1) / there.sum(1) for x in (left, before))
+            figures["apart"] = (left / (before + _LITTLE)).mean()
+            loss = loss + self.config.agreement * figures["apart"]
         weights = self.model.weighting.weights().detach()
         figures |= {f"weight_{name}": w for name, w in zip(MODALITIES, weights, strict=True)}
         return {"loss": loss, **figures}
@@ -230,14 +248,23 @@ def _crop(clip: FloatArray, frames: int, rng: np.random.Generator) -> tuple[Floa
     return np.concatenate([cut, np.repeat(cut[-1:], frames - len(cut), 0)]), whole
 
 
-def train(clips: Sequence[Clip], config: CorrectorTraining, folder: Path, device: str = "cpu") -> Corrector:
-    """Train one corrector into `folder`, resuming what it holds. Returns the averaged model."""
-    task = CorrectorTask(clips, config, device)
+def train(
+    clips: Sequence[Clip],
+    config: CorrectorTraining,
+    folder: Path,
+    device: str = "cpu",
+    start: Path | None = None,
+) -> dict[str, float]:
+    """Train one corrector into `folder`, resuming what it holds; the averaged model is saved. Its figures.
+
+    start: a corrector whose weights, and figures of normalisation, are gone on from.
+    """
+    before = None if start is None else Corrector.open(start)
+    task = CorrectorTask(clips, config, device, before)
     loop = Loop(task, config.loop, folder)
     parameters = sum(p.numel() for p in task.model.parameters())
     log.info("corrector: %d clips, %.2f M parameters, %s", len(task.train), parameters / 1e6, folder)
     figures = loop.run()
-    corrector = loop.averaged.corrector.eval()
     if loop.team.first:
-        corrector.save(folder, training=dataclasses.asdict(config), figures=figures)
-    return corrector
+        loop.averaged.corrector.save(folder, training=dataclasses.asdict(config), figures=figures)
+    return figures

@@ -9,6 +9,7 @@ import argparse
 import importlib
 
 MEASURES: dict[str, tuple[str, str]] = {
+    "ablation": ("trainer.ablation_command", "with and without co-generation and correction, in one table"),
     "glosser": ("trainer.glosser_eval", "a glosser model against reference glosses"),
     "cogeneration": (
         "trainer.motion_eval_command",
