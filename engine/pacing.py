@@ -133,7 +133,7 @@ class Pacer:
         """A sign took so long, at a tempo at which so much was expected: later estimates learn from it."""
         if expected_s > 0:
             ratio = min(max(took_s / expected_s, 0.5), 2.5)
-            self._stretch[spelled] += 0.05 * (ratio - self._stretch[spelled])
+            self._stretch[spelled] += 0.1 * (ratio - self._stretch[spelled])
 
     def expected_s(self, gloss: Gloss, rate: float) -> float:
         """How long a gloss is thought to take at this rate and the present brevity."""
