@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
+from typing import Any
 
 from engine.choreography import LexiconChoreography
 from engine.glossing import Glossed, PlainGlosser
@@ -76,12 +77,13 @@ def run(args: argparse.Namespace) -> Outcome:
             replayed = replay_live(utterances, config, args)
         else:
             replayed = replay(utterances, config, args)
-        figures[mode] = found = account(replayed, utterances, config, args.programme_delay)
+        figures[mode] = found = account(replayed, utterances, config)
+        lag_s: dict[str, float] = found["lag_s"]
         table.append({"feed": mode} | {k: v for k, v in found.items() if not isinstance(v, dict)})
-        table[-1] |= {f"lag_s_{k}": v for k, v in found["lag_s"].items()}
+        table[-1] |= {f"lag_s_{k}": v for k, v in lag_s.items()}
         plots += drawn(mode, replayed, args.programme_delay)
         most_s = args.programme_delay + ALLOWED_S
-        p99 = found["lag_s"].get("p99", 0.0)
+        p99 = lag_s.get("p99", 0.0)
         reached[f"{mode}: lag p99 at most {most_s:g} s"] = (f"{p99:.2f} s", p99 <= most_s)
         missing, twice = found["words_unaccounted"], found["signed_twice"]
         reached[f"{mode}: every word signed or told"] = (f"{missing} are not", missing == 0)
@@ -108,9 +110,7 @@ def replay(utterances: list[Spoken], config: FeedConfig, args: argparse.Namespac
         lexicon.close()
 
 
-def account(
-    replayed: Replayed, utterances: Sequence[Spoken], config: FeedConfig, delay_s: float
-) -> dict[str, object]:
+def account(replayed: Replayed, utterances: Sequence[Spoken], config: FeedConfig) -> dict[str, Any]:
     """What became of all words, and how late."""
     kinds = Counter(kind for word in replayed.words for kind in set(word.fates))
     balance = letters(replayed, utterances, config)
