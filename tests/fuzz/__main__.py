@@ -57,9 +57,9 @@ def main() -> int:
             "crashes": len(total.crashes),
             "hangs": len(total.hangs),
         }
+        for trouble in report.crashes[:3] + report.hangs[:3]:
+            print(trouble, flush=True)
         print(json.dumps(so_far | {"memory_growth_mb": round(memory_mb() - before_mb, 1)}), flush=True)
-    for trouble in total.crashes[:5] + total.hangs[:5]:
-        print(trouble)
     figures = {
         "benchmark": "fuzz",
         "seed": args.seed,
