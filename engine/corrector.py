@@ -32,12 +32,11 @@ from torch.nn import functional
 
 from engine.checkpoint import open_checkpoint, save_checkpoint
 from engine.features import MODALITIES, SLICES, WIDTH, WIDTHS, Normaliser
-from engine.nn.correction import FAR, STREAMS, CorrectionLayer, Linear3, Norm3
+from engine.nn.correction import FAR, HASTE, STREAMS, CorrectionLayer, Linear3, Norm3
 from engine.nn.correction_geometry import DISAGREEMENTS, Geometry, QuickGeometry
+from engine.nn.correction_quick import QuickCorrection
 
 KIND = "handstream-corrector-1"
-_HASTE = 4.0
-"""Gates go from 0 to about 1: with this they learn as fast as what need only change a little."""
 _FINGERS = slice(25 * 6, 55 * 6)  # within the body's channels: what the hands modality knows as well
 
 
@@ -95,7 +94,7 @@ class CorrectorState:
     count, drained [B]: frames pushed, and frames given out since the end. vectors [B, C, 694], apart [B, C,
     392]: the input, and its disagreements. streams: for each layer its input [3, B, C, D]; queries, keys,
     values: for each layer [B, H, 3, C, Dh]. tables: each layer's biases by lag and phase of the ring [lag,
-    C, H, 3, 3 C].
+    C, H, 3, 3 C]. quick: the numpy path, where it is used.
     """
 
     count: npt.NDArray[np.int64]
@@ -107,6 +106,7 @@ class CorrectorState:
     keys: list[Tensor]
     values: list[Tensor]
     tables: list[Tensor]
+    quick: QuickCorrection | None = None
 
     @property
     def rows(self) -> int:
@@ -166,7 +166,7 @@ class Corrector(nn.Module):
         # generator's modalities are apart.
         amount = (apart * self.scale).square().mean(-1, keepdim=True).sqrt().tanh()
         corrected = vectors + change * self.spread * amount
-        pose, hands, fingers = (_HASTE * gate(x) for gate, x in zip(self.gates, states, strict=True))
+        pose, hands, fingers = (HASTE * gate(x) for gate, x in zip(self.gates, states, strict=True))
         nearer = torch.cat([pose, hands], -1) * apart[..., :312]
         hand = apart[..., 120:312].unflatten(-1, (2, 16, 6))[..., 1:, :].flatten(-3)  # body less hands
         still = self.spread > 0
@@ -200,8 +200,8 @@ class Corrector(nn.Module):
     # -- streaming ---------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def open_state(self, rows: int = 1) -> CorrectorState:
-        """A state for `rows` streams."""
+    def open_state(self, rows: int = 1, *, quick: bool | None = None) -> CorrectorState:
+        """A state for `rows` streams. quick: step in numpy, row by row (None: on a CPU, up to two rows)."""
         c, device = self.config, self.spread.device
         if rows < 1:
             raise ValueError(f"Corrector.open_state: got rows={rows}, expected at least 1")
@@ -211,7 +211,7 @@ class Corrector(nn.Module):
             shape = (rows, c.heads, STREAMS, c.capacity, head)
             return [torch.zeros(shape, device=device) for _ in self.layers]
 
-        return CorrectorState(
+        state = CorrectorState(
             count=np.zeros(rows, np.int64),
             drained=np.zeros(rows, np.int64),
             vectors=torch.zeros((rows, c.capacity, WIDTH), device=device),
@@ -222,6 +222,11 @@ class Corrector(nn.Module):
             values=rings(),
             tables=[self._table(layer) for layer in self.layers],
         )
+        if quick is None:
+            quick = device.type == "cpu" and rows <= 2
+        if quick:
+            state.quick = QuickCorrection(self, state)
+        return state
 
     def _table(self, layer: nn.Module) -> Tensor:
         """Biases of a query `lag` frames before the newest, for every place of the newest in the ring."""
@@ -262,7 +267,10 @@ class Corrector(nn.Module):
         self._put(state.vectors, 0, rows, at, own)
         if apart is not None:
             self._put(state.apart, 0, rows, at, apart)
-        out = self._advance(state, rows, at, at, self._enter(own, apart))
+        if state.quick is None:
+            out = self._advance(state, rows, at, at, self._enter(own, apart))
+        else:
+            out = self._quickly(state, rows, at, own, apart)
         state.count[rows] += 1
         return self._spread(out, rows, at - self.config.look_ahead_frames, state)
 
@@ -336,6 +344,24 @@ class Corrector(nn.Module):
         before = self._get(state.vectors, 0, rows, clock)
         apart = self._get(state.apart, 0, rows, clock) if self.config.geometry else None
         return self._leave(x, before, apart)
+
+    def _quickly(
+        self,
+        state: CorrectorState,
+        rows: npt.NDArray[np.int64],
+        at: npt.NDArray[np.int64],
+        own: Tensor,
+        apart: Tensor | None,
+    ) -> Tensor:
+        """As `_advance` after `_enter`, row by row in numpy."""
+        assert state.quick is not None
+        out = np.empty((len(rows), WIDTH), np.float32)
+        for i, (row, frame) in enumerate(zip(rows.tolist(), at.tolist(), strict=True)):
+            states = state.quick.enter(own[i].numpy(), None if apart is None else apart[i].numpy())
+            corrected = state.quick.advance(row, frame, frame, states)
+            assert corrected is not None
+            out[i] = corrected
+        return torch.from_numpy(out)
 
     def _take_bias(self, table: Tensor, lag: npt.NDArray[np.int64], phase: npt.NDArray[np.int64]) -> Tensor:
         """[R, H, 3, 3 C], or [1, ...] where all rows are in step."""

@@ -81,6 +81,7 @@ class AblationConfig:
         default_factory=lambda: CorrectorTraining(
             corrector=CorrectorConfig(width=48, inner=96),
             agreement=0.0,
+            place=0.0,
             batch=8,
             frames=24,
             most=60,

@@ -41,10 +41,11 @@ class CorrectorTraining:
 
     weighting: `paper`, `entropy`, `uncertainty` or `equal` (see `corrector_losses`); strength: of the
     entropy term; haste: how much faster than the network its three numbers learn. agreement: weight of the
-    share of the disagreement (after forward kinematics) that is left, beside the paper's loss (0: off).
-    generated: share of rows that the generator made, where there are such clips. wander: how far (radians)
-    the truth may leave the recordings. development: clips held back for looking. most: at most so many
-    clips are read (0: all).
+    share of the disagreement (after forward kinematics) that is left, beside the paper's loss (0: off);
+    enough: less than this share earns nothing more. place: weight of the share of the body's distance from
+    the truth (hand keypoints) that is left (0: off). generated: share of rows that the generator made, where
+    there are such clips. wander: how far (radians) the truth may leave the recordings. development: clips
+    held back for looking. most: at most so many clips are read (0: all).
     """
 
     corrector: CorrectorConfig = field(default_factory=CorrectorConfig)
@@ -52,7 +53,9 @@ class CorrectorTraining:
     weighting: str = "uncertainty"
     strength: float = 1.0
     haste: float = 10.0
-    agreement: float = 1.0
+    agreement: float = 3.0
+    enough: float = 0.35
+    place: float = 1.0
     generated: float = 0.5
     wander: float = 0.25
     batch: int = 16
@@ -72,7 +75,7 @@ class CorrectorTraining:
                 raise ValueError(f"CorrectorTraining.{name}: got {getattr(self, name)}, expected at least 1")
         if self.frames < 8:
             raise ValueError(f"CorrectorTraining.frames: got {self.frames}, expected at least 8")
-        if not 0 <= self.generated <= 1 or min(self.agreement, self.wander, self.most) < 0:
+        if not 0 <= self.generated <= 1 or min(self.agreement, self.place, self.wander, self.most) < 0:
             raise ValueError(
                 f"CorrectorTraining: got generated={self.generated}, agreement={self.agreement}, "
                 f"wander={self.wander}, most={self.most}; expected a share 0..1, and none negative"
@@ -199,17 +202,31 @@ class CorrectorTask:
         ]
         loss = self.model.weighting(torch.stack(per_modality))
         figures = {f"error_{name}": e for name, e in zip(MODALITIES, per_modality, strict=True)}
-        if self.config.agreement:
-            some, there = corrected[:, ::2], whole[:, ::2]  # every other frame: this is half of the work
-            left = corrector.geometry.disagreements(some).abs().mean(-1)
-            with torch.no_grad():
-                before = corrector.geometry.disagreements(spoiled[:, ::2]).abs().mean(-1)
-            left, before = ((x * there).sum(1) / there.sum(1) for x in (left, before))
-            figures["apart"] = (left / (before + _LITTLE)).mean()
-            loss = loss + self.config.agreement * figures["apart"]
+        if self.config.agreement or self.config.place:
+            apart, place = self._shares(spoiled[:, ::2], corrected[:, ::2], truth[:, ::2], whole[:, ::2])
+            figures |= {"apart": apart.mean(), "place": place.mean()}
+            enough = (apart - self.config.enough).clamp(min=0).mean()
+            loss = loss + self.config.agreement * enough + self.config.place * figures["place"]
         weights = self.model.weighting.weights().detach()
         figures |= {f"weight_{name}": w for name, w in zip(MODALITIES, weights, strict=True)}
         return {"loss": loss, **figures}
+
+    def _shares(
+        self, spoiled: Tensor, corrected: Tensor, truth: Tensor, whole: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What is left of the disagreement, and of the body's distance from the truth, by row [B]."""
+        geometry = self.model.corrector.geometry
+        hands = slice(18, 60)
+        with torch.no_grad():
+            apart_before, points_before = geometry.compare(spoiled)
+            goal = geometry.compare(truth)[1][..., hands, :]
+        apart, points = geometry.compare(corrected)
+        far, far_before = ((p[..., hands, :] - goal).abs().mean((-2, -1)) for p in (points, points_before))
+        shares = []
+        for after, before in ((apart.abs().mean(-1), apart_before.abs().mean(-1)), (far, far_before)):
+            after, before = ((x * whole).sum(1) / whole.sum(1) for x in (after, before))
+            shares.append(after / (before + _LITTLE))
+        return shares[0], shares[1]
 
     @torch.no_grad()
     def evaluate(self, model: Learner) -> dict[str, float]:

@@ -9,6 +9,7 @@ import argparse
 import importlib
 
 MEASURES: dict[str, tuple[str, str]] = {
+    "corrector": ("trainer.corrector_eval", "a corrector on disturbed motion, and on generated"),
     "ablation": ("trainer.ablation_command", "with and without co-generation and correction, in one table"),
     "glosser": ("trainer.glosser_eval", "a glosser model against reference glosses"),
     "cogeneration": (

@@ -132,13 +132,19 @@ class Geometry(nn.Module):
         return local, self.turn(local)
 
     def disagreements(self, vectors: Tensor) -> Tensor:
-        """Vectors [..., 694] -> [..., 392], how far the modalities are from each other.
+        """Vectors [..., 694] -> [..., 392], see `compare`."""
+        return self.compare(vectors)[0]
+
+    def compare(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors [..., 694] -> how far the modalities are from each other [..., 392], and points [..., 100,
+        3].
 
         120: the pose as the body has it, less the pose. 192: the hands as the body has them, less the hands.
         80: the hands' finger points seen flat from their wrists, less the pose's.
         """
         local, turned = self.rotations(vectors)
-        points = self.points(turned)[..., :2]
+        solid = self.points(turned)
+        points = solid[..., :2]
         wrists = turned[..., WRIST["left"] : WRIST["right"] + 1, :, :]
         hands = local.index_select(-3, self.copied).unflatten(-3, (2, 16))
         hands = torch.cat([wrists.unsqueeze(-3), hands[..., 1:, :, :]], -3)  # [..., 2, 16, 3, 3]
@@ -149,7 +155,7 @@ class Geometry(nn.Module):
         other = torch.cat(
             [points[..., KEYPOINTS, :].flatten(-2), hands, points[..., FINGERS, :].flatten(-2)], -1
         )
-        return other - torch.cat([pose, vectors[..., SLICES["hands"]], relative], -1)
+        return other - torch.cat([pose, vectors[..., SLICES["hands"]], relative], -1), solid
 
 
 def proper(sixd: Tensor) -> Tensor:

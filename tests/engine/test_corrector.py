@@ -152,11 +152,12 @@ def test_each_modality_learns_from_the_two_others_only() -> None:
 # -- streaming ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("geometry", [True, False])
-@pytest.mark.parametrize(("ahead", "layers"), [(0, 2), (3, 2), (4, 2), (4, 1), (5, 3)])
-def test_streamed_is_offline(ahead: int, layers: int, geometry: bool) -> None:
+@pytest.mark.parametrize(("geometry", "quick"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize(("ahead", "layers"), [(0, 2), (4, 2), (4, 1), (5, 3)])
+def test_streamed_is_offline(ahead: int, layers: int, geometry: bool, quick: bool) -> None:
+    """In numpy and in torch."""
     model = corrector(look_ahead_frames=ahead, layers=layers, geometry=geometry)
-    state = model.open_state()
+    state = model.open_state(quick=quick)
     out = pushed(model, clip(), state)
     assert len(out) == FRAMES - ahead
     out += drained(model, state)
