@@ -35,6 +35,10 @@ Sink = Callable[[MotionFrame], None]
 T = TypeVar("T")
 
 
+DOZE_S = 0.5
+"""Who rests unseen is stepped so often: it stays alive, and costs a twelfth."""
+
+
 class SchedulerBusy(RuntimeError):
     """The mailbox is full, or the scheduler is closed; try again later."""
 
@@ -60,6 +64,8 @@ class _Member:
     signer: Signer
     sink: Sink
     text: TextLine
+    watched: Callable[[], bool] | None = None
+    phase: int = 0
     failures: int = 0
     sink_failures: int = 0
 
@@ -135,14 +141,19 @@ class Scheduler:
             ) from None
         return done
 
-    def add(self, name: str, signer: Signer, sink: Sink) -> None:
+    def add(
+        self, name: str, signer: Signer, sink: Sink, watched: Callable[[], bool] | None = None
+    ) -> None:
         """Step `signer` from the next tick on and give its frames to `sink`. Not from the inference thread.
+
+        watched: whether anybody wants its frames just now; asked on the inference thread. While nobody does
+        and it rests, it dozes: it is stepped every `DOZE_S` only. With text it is awake at once.
 
         Raises ValueError for a name in use or another frame rate, SchedulerBusy beyond `max_signers`.
         """
         if signer.fps != self.fps:
             raise ValueError(f"scheduler: signer {name} has {signer.fps} fps, expected {self.fps}")
-        self._wait(self.call(lambda: self._add(name, signer, sink)))
+        self._wait(self.call(lambda: self._add(name, signer, sink, watched)))
 
     def remove(self, name: str) -> None:
         """Stop stepping a signer; when this returns its sink is not called again. Unknown names are fine."""
@@ -191,7 +202,8 @@ class Scheduler:
         began_ns = time.perf_counter_ns()
         self._drain()
         for name, member in list(self._members.items()):
-            self._step(name, member, pts_ns)
+            if not self._dozes(member):
+                self._step(name, member, pts_ns)
         self._took_ns.append(time.perf_counter_ns() - began_ns)
         self.ticks += 1
 
@@ -221,6 +233,11 @@ class Scheduler:
         self.tick(frame_pts_ns(self._start_ns, number, self.fps))
         return number
 
+    def _dozes(self, member: _Member) -> bool:
+        if member.watched is None or not member.signer.resting or member.watched():
+            return False
+        return (self.ticks + member.phase) % max(1, round(DOZE_S * self.fps)) != 0
+
     def _step(self, name: str, member: _Member, pts_ns: int) -> None:
         try:
             frame = member.signer.step(pts_ns)
@@ -245,7 +262,7 @@ class Scheduler:
             except queue.Empty:
                 return
 
-    def _add(self, name: str, signer: Signer, sink: Sink) -> None:
+    def _add(self, name: str, signer: Signer, sink: Sink, watched: Callable[[], bool] | None) -> None:
         if name in self._members:
             raise ValueError(f"scheduler: there is a signer {name} already; remove it first")
         if len(self._members) >= self._config.max_signers:
@@ -253,7 +270,7 @@ class Scheduler:
                 f"scheduler: {len(self._members)} signers, no more fit; remove one or raise max_signers"
             )
         text = TextLine(signer, self._warmers, self.call, self._config.captions)
-        self._members[name] = _Member(signer, sink, text)
+        self._members[name] = _Member(signer, sink, text, watched, len(self._members))
 
     def _text(self, name: str) -> TextLine:
         member = self._members.get(name)

@@ -16,6 +16,7 @@ from stream.choreographies import choose_choreography
 from stream.config import Config, SignerSettings
 from stream.glossers import choose_glosser
 from stream.performer import Cast
+from stream.shared_renderer import SharedRenderer
 
 
 def default_cast(config: Config) -> Cast:
@@ -36,14 +37,13 @@ def default_cast(config: Config) -> Cast:
         )
 
     def renderer(settings: SignerSettings) -> Renderer:
-        return AvatarRenderer(
-            AvatarConfig(
-                signer=settings.avatar,
-                width=config.width,
-                height=config.height,
-                background=settings.background,
-            )
+        look = AvatarConfig(
+            signer=settings.avatar,
+            width=config.width,
+            height=config.height,
+            background=settings.background,
         )
+        return SharedRenderer(look, lambda: AvatarRenderer(look))
 
     return Cast(
         languages={code: language_info(code) for code in lexicon.languages()},

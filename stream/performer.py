@@ -61,7 +61,15 @@ class SignerLike(Protocol):
 class SchedulerLike(Protocol):
     """The inference thread: steps every signer at a steady pace and hands its frames on, on that thread."""
 
-    def add(self, name: str, signer: Any, sink: Callable[[MotionFrame], None]) -> None: ...
+    def add(
+        self,
+        name: str,
+        signer: Any,
+        sink: Callable[[MotionFrame], None],
+        watched: Callable[[], bool] | None = None,
+    ) -> None:
+        """watched: whether anybody wants its frames; while nobody does and it rests, it may be stepped less."""
+        ...
 
     def remove(self, name: str) -> None: ...
 

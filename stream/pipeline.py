@@ -93,7 +93,10 @@ class Pipeline:
                 self._render.submit(name, frame)
             motion.put(frame)
 
-        await asyncio.to_thread(self._scheduler.add, name, channel.performer.signer, on_frame)
+        def watched() -> bool:
+            return bool(channel.peers)
+
+        await asyncio.to_thread(self._scheduler.add, name, channel.performer.signer, on_frame, watched)
 
     async def recast(
         self, channel: Channel, factory: RendererFactory, fallback: RendererFactory | None = None

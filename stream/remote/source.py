@@ -91,7 +91,7 @@ class RemoteScheduler:
 
     # -- what the pipeline asks of a scheduler
 
-    def add(self, name: str, signer: object, sink: Sink) -> None:
+    def add(self, name: str, signer: object, sink: Sink, watched: object = None) -> None:
         with self._changed:
             self._sinks[name] = sink
 

@@ -54,6 +54,30 @@ def test_ticks_lie_on_the_grid_and_never_drift(scheduler: Scheduler) -> None:
     assert scheduler.stats()["skipped_ticks"] == 0
 
 
+def test_who_rests_unseen_dozes_and_wakes_with_the_first_word(scheduler: Scheduler) -> None:
+    seen = {"awake": True, "dozing": False}
+    frames: dict[str, list[MotionFrame]] = {name: [] for name in seen}
+    for name in seen:
+        scheduler.add(name, make(), frames[name].append, lambda name=name: seen[name])  # type: ignore[misc]
+    scheduler.run(100)
+    assert len(frames["awake"]) == 100
+    assert 5 <= len(frames["dozing"]) <= 20
+    assert [f.seq for f in frames["dozing"]] == list(range(len(frames["dozing"]))), "its life goes on, slowly"
+    scheduler.say("dozing", caption("HAUS")).result(20)
+    until(lambda: scheduler.stats()["commands_waiting"])
+    dozed = len(frames["dozing"])
+    scheduler.run(5)
+    assert len(frames["dozing"]) == dozed + 5, "with text it is awake at once"
+    assert frames["dozing"][dozed].gloss != IDLE
+    scheduler.run(500)
+    assert frames["dozing"][-1].gloss == IDLE
+    assert len(frames["dozing"]) < dozed + 250, "it dozes again"
+    seen["dozing"] = True
+    before = len(frames["dozing"])
+    scheduler.run(10)
+    assert len(frames["dozing"]) == before + 10, "somebody looks"
+
+
 def test_late_ticks_are_skipped_not_made_up_for() -> None:
     clock = ManualClock()
     scheduler = Scheduler(clock=clock)

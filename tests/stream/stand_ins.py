@@ -165,7 +165,9 @@ class PlainScheduler:
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
 
-    def add(self, name: str, signer: Any, on_frame: Callable[[MotionFrame], None]) -> None:
+    def add(
+        self, name: str, signer: Any, on_frame: Callable[[MotionFrame], None], watched: object = None
+    ) -> None:
         self.call(lambda: self._signers.update({name: (signer, on_frame)})).result(5)
 
     def remove(self, name: str) -> None:
