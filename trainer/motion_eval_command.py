@@ -147,7 +147,7 @@ def table(found: dict[str, float]) -> str:
         true = found.get(f"true_{name}")
         least, most = GOALS.get(name, (None, None))
         goal = "" if most is None else f"{least:g}..{most:g}" if least is not None else f"<= {most:g}"
-        if goal and (value > most or (least is not None and value < least)):
+        if most is not None and (value > most or (least is not None and value < least)):
             goal += "  MISSED"
         lines.append(f"{name:32}{value:12.4g}{'' if true is None else f'{true:12.4g}':>12}  {goal}".rstrip())
     return "\n".join(lines)

@@ -76,7 +76,7 @@ def plot_log(log: Path, path: Path) -> Path:
 
 
 def plot_trajectories(
-    pairs: Sequence[tuple[str, npt.NDArray[np.floating], npt.NDArray[np.floating]]],
+    pairs: Sequence[tuple[str, npt.NDArray[Any], npt.NDArray[Any]]],
     names: Mapping[str, int],
     fps: float,
     path: Path,

@@ -65,7 +65,8 @@ class _Block(nn.Module):
         inner: Tensor = self.mix(
             functional.gelu(self.wide(self.norm(x.transpose(1, 2)).transpose(1, 2) * mask))
         )
-        return (x + self.dropout(inner)) * mask
+        out: Tensor = (x + self.dropout(inner)) * mask
+        return out
 
 
 class Network(nn.Module):
@@ -90,7 +91,8 @@ class Network(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         scores = self.leave(x).transpose(1, 2).masked_fill(~allowed[:, None], -1e4)
-        return scores.log_softmax(-1)
+        out: Tensor = scores.log_softmax(-1)
+        return out
 
 
 class Recogniser:

@@ -45,6 +45,7 @@ def beam_search(scores: FloatArray, beam: int = 8) -> list[int]:
                 else:
                     longer = found[(*prefix, t)]
                     longer[1] = np.logaddexp(longer[1], total + score)
-        kept = sorted(found.items(), key=lambda item: -np.logaddexp(*item[1]))[:beam]
+        kept = sorted(found.items(), key=lambda item: -np.logaddexp(item[1][0], item[1][1]))[:beam]
         beams = {prefix: (ends[0], ends[1]) for prefix, ends in kept}
-    return list(max(beams, key=lambda prefix: np.logaddexp(*beams[prefix])))
+    best, _ = max(beams.items(), key=lambda item: float(np.logaddexp(*item[1])))
+    return list(best)

@@ -182,9 +182,9 @@ def smplerx(folder: Path, mean_hands: tuple[FloatArray, FloatArray]) -> Part:
     where = folder / "smplx" if (folder / "smplx").is_dir() else folder
     files: dict[int, Path] = {}
     for path in sorted(where.glob("*_*.npz"), reverse=True):
-        number = path.stem.partition("_")[0]
-        if number.isdecimal():
-            files[int(number) - 1] = path
+        counted = path.stem.partition("_")[0]
+        if counted.isdecimal():
+            files[int(counted) - 1] = path
     if not files:
         raise ValueError(f"{where}: no results of SMPLer-X; expected files like 00001_0.npz")
     frames = max(files) + 1
@@ -258,4 +258,5 @@ def together(parts: Sequence[Part], name: str, slack_frames: int = 2) -> Mapping
 
 def _held(values: FloatArray, frames: int) -> FloatArray:
     """The first `frames` of a track; one that ends before stays as it is at its end."""
-    return values[np.minimum(np.arange(frames), len(values) - 1)]
+    held: FloatArray = values[np.minimum(np.arange(frames), len(values) - 1)]
+    return held

@@ -75,7 +75,8 @@ def frames_of(
     """
     at = (np.asarray(times_ms, float).reshape(-1, 2) - start_ms) * fps / 1000
     first, last = np.round(at).T
-    return np.clip(np.stack([first, np.maximum(last, first + 1)], axis=1), 0, frames).astype(np.int32)
+    spans = np.stack([first, np.maximum(last, first + 1)], axis=1)
+    return np.asarray(np.clip(spans, 0, frames), np.int32)
 
 
 def dgs_sentences(folder: Path, kind: str = "original") -> Corpus:

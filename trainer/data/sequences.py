@@ -229,7 +229,8 @@ class SequenceWriter:
         expected = self._frames * COLUMNS * 4
         if self._data.tell() < expected:
             got = self._data.tell()
-            self._data.close(), self._journal.close()
+            self._data.close()
+            self._journal.close()
             raise ValueError(_truncated(data, got, expected))
         os.truncate(data, expected)
         os.truncate(journal, journal_bytes)

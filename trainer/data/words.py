@@ -91,7 +91,7 @@ def held_back_words(lexicon: Lexicon, language: str, count: int = HELD_BACK) -> 
     strings.
     """
     letters = _alphabet(lexicon, language)
-    chosen = {}
+    chosen: dict[tuple[str, ...], str] = {}
     for word, labels in _spellable(lexicon, language):
         if is_held_back(labels) and len(labels) <= LONGEST:
             chosen.setdefault(labels, word)

@@ -7,13 +7,15 @@ window.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
 
-def warp(costs: npt.NDArray[np.floating]) -> tuple[Array, Array]:
+def warp(costs: npt.NDArray[Any]) -> tuple[Array, Array]:
     """Costs [..., T, U] -> sum of costs along the cheapest path [...], and that path's number of pairs [...].
 
     Where several steps are equally cheap, both clips go on together. Raises ValueError for an empty clip.
