@@ -20,6 +20,7 @@ BENCHMARKS = {
     ),
     "viewers": ("stream.bench.viewers", "what one more viewer costs"),
     "soak": ("stream.bench.soak", "for as long as you like: does anything grow?"),
+    "loss": ("stream.bench.loss", "packets that get lost, a pulled cable: when is the picture clean again?"),
     "chaos": ("stream.bench.chaos", "renderers, encoders and viewers that fail: does the stream go on?"),
 }
 

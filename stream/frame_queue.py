@@ -68,6 +68,13 @@ class FrameQueue:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def start_over(self) -> None:
+        """Whatever waits is of no use any more: go on with a keyframe, which is asked for now."""
+        self.dropped += len(self._frames)
+        self._frames.clear()
+        self._starved = True
+        self._on_starved()
+
     async def get(self) -> EncodedFrame:
         """Wait for the next frame. One taker at a time."""
         if self._starved and self._started and not self._frames:

@@ -109,6 +109,10 @@ class RtpWriter:
         self.packets_sent += len(packets)
         return packets
 
+    def leave_gap(self) -> None:
+        """Use up a number, so that whoever gets the next packet knows that it missed something."""
+        self._sequence = (self._sequence + 1) & 0xFFFF
+
     def healed(self, sequence: int) -> bool:
         """Whether a keyframe was sent after that packet: then nobody needs it any more."""
         return self._keyframe_at is not None and 0 < (self._keyframe_at - sequence) & 0xFFFF < 0x8000

@@ -48,18 +48,54 @@ MAX_UNSENT_BYTES = 32 * 1024
 """What a relay over TCP has not taken: a few frames, or a keyframe. More would be old when it arrives."""
 
 
+PULSE_S, PULSE_COUNT = 2.0, 4
+"""Without a report for so long a receiver is taken for stalled, once it has sent a few."""
+PROBE_S = 0.1
+"""A stalled receiver gets one packet so often: the first that arrives makes it ask for what it missed."""
+
+
 @dataclass
 class SenderStats:
-    """What this peer was sent and what it reported. given_up: packets were lost so long ago that a keyframe
-    was asked for instead of sending them again. loss in 0..1; rtt_ms and remb_bps None until reported."""
+    """What this peer was sent and what it reported.
+
+    given_up: times that packets were lost so long ago that a keyframe was asked for instead of sending
+    them again. pauses: times that it fell silent and was sent next to nothing. loss in 0..1; rtt_ms and
+    remb_bps None until reported.
+    """
 
     frames: int = 0
     keyframe_requests: int = 0
     retransmitted: int = 0
     given_up: int = 0
+    pauses: int = 0
     loss: float = 0.0
     rtt_ms: float | None = None
     remb_bps: int | None = None
+
+
+class Pulse:
+    """Whether a receiver is still there: it reports about once a second, some stacks every few seconds.
+
+    One that falls silent for much longer than it ever did has stalled, or its network has; what is sent to it
+    meanwhile only piles up in sockets on the way, to be shown late. Times are monotonic seconds, handed in.
+    """
+
+    def __init__(self) -> None:
+        self._heard_s: float | None = None
+        self._longest_s = 0.0
+        self._count = 0
+
+    def heard(self, now_s: float) -> None:
+        if self._heard_s is not None and not self.silent(now_s):
+            self._longest_s = max(self._longest_s, now_s - self._heard_s)
+        self._heard_s = now_s
+        self._count += 1
+
+    def silent(self, now_s: float) -> bool:
+        if self._heard_s is None or self._count < PULSE_COUNT:
+            return False
+        patience = 1.5 if self._longest_s < PULSE_S else 3.0
+        return now_s - self._heard_s > max(PULSE_S, patience * self._longest_s)
 
 
 class FrameSender:
@@ -93,6 +129,9 @@ class FrameSender:
         self._cname = ""
         self._last_pts_ns: int | None = None
         self._report_sent: tuple[int, float] = (0, 0.0)
+        self._pulse = Pulse()
+        self._paused = False
+        self._probed_s = 0.0
 
     # -- what RTCPeerConnection calls
 
@@ -145,6 +184,10 @@ class FrameSender:
         await self._send_rtcp([RtcpByePacket(sources=[self._ssrc])])
 
     async def _handle_rtcp_packet(self, packet: AnyRtcpPacket) -> None:
+        self._pulse.heard(time.monotonic())
+        if self._paused:
+            self._paused = False
+            self._queue.start_over()
         if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
             for report in packet.reports:
                 if report.ssrc == self._ssrc:
@@ -175,6 +218,9 @@ class FrameSender:
                 while self._sink.unsent_bytes() > MAX_UNSENT_BYTES:  # noqa: ASYNC110 - sockets tell no other way
                     await asyncio.sleep(0.02)
                 frame = await self._queue.get()
+                if self._paused or self._pulse.silent(time.monotonic()):
+                    self._probe(frame)
+                    continue
                 for packet in self._writer.packets(frame):
                     self._sink.send(packet)
                 self._last_pts_ns = frame.shot.pts_ns
@@ -182,6 +228,17 @@ class FrameSender:
                 self._on_sent(frame)
         except ConnectionError:
             pass  # the connection closes; its owner sees that by itself
+
+    def _probe(self, frame: EncodedFrame) -> None:
+        """Too little of a frame to pile up or to be shown, but enough to be missed."""
+        now_s = time.monotonic()
+        if not self._paused:
+            self._paused, self._probed_s = True, now_s
+            self.stats.pauses += 1
+            self._writer.leave_gap()
+        elif now_s - self._probed_s >= PROBE_S:
+            self._probed_s = now_s
+            self._sink.send(self._writer.packets(frame)[0])
 
     def _retransmit(self, lost: list[int]) -> None:
         """Young packets are sent again; for old ones a keyframe is asked for, unless one was sent since."""

@@ -16,6 +16,8 @@ class BadNetwork:
 
     def __init__(self, pc: RTCPeerConnection, seed: int = 0) -> None:
         self.loss = 0.0
+        self.deaf = False
+        """Nothing leaves the viewer: as if its process stood still."""
         self.dropped = 0
         self._rng = random.Random(seed)
         transport = pc.getTransceivers()[0].receiver.transport.transport
@@ -33,4 +35,9 @@ class BadNetwork:
         return lambda data, addr: None if self._lost(data) else receive(data, addr)
 
     def _outgoing(self, send: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda data, addr=None: None if self._lost(data) else send(data, addr)
+        def deliver(data: bytes, addr: Any = None) -> None:
+            media = len(data) > 0 and 127 < data[0] < 192
+            if not self._lost(data) and not (self.deaf and media):
+                send(data, addr)
+
+        return deliver

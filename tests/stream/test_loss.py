@@ -12,6 +12,7 @@ from stream.encoder import EncodedFrame
 from stream.frame_queue import PATIENCE_S, FrameQueue
 from stream.keyframes import BURST, GAP_S, JOIN_GAP_S, REFILL_S, KeyframeBudget
 from stream.rtp import RESEND_S, Numbers, RtpWriter
+from stream.sender import PULSE_COUNT, Pulse
 from tests.stream.lossy import BadNetwork
 from tests.stream.stand_ins import read_bars
 from tests.stream.test_handoff import frame
@@ -109,6 +110,41 @@ async def test_after_a_pulled_cable_the_picture_is_live_again(server, codec):
         assert peer.stats()["given_up"] + peer.stats()["keyframe_requests"] >= 1
         seen = [read_bars(p[:64]) for _, p in viewer.pictures]
         assert len([n for n in seen if last < n < last + 40]) <= 5, "what was missed is not shown late"
+    finally:
+        await viewer.close()
+
+
+def test_a_pulse_is_missed_only_after_much_longer_than_ever():
+    for usual_s, patient_s, gone_s in ((1.0, 1.9, 2.1), (1.5, 2.2, 2.3), (5.0, 14.0, 16.0)):
+        pulse, now_s = Pulse(), 10.0
+        assert not pulse.silent(now_s + 100), "one that never reported cannot fall silent"
+        for _ in range(6):
+            pulse.heard(now_s)
+            now_s += usual_s
+        last_s = now_s - usual_s
+        assert not pulse.silent(last_s + patient_s)
+        assert pulse.silent(last_s + gone_s)
+        pulse.heard(last_s + gone_s)
+        assert not pulse.silent(last_s + gone_s + 1), "and it is back"
+
+
+async def test_a_viewer_that_stands_still_is_sent_nothing_until_it_stirs(server):
+    """Nothing comes from it: what would pile up in its sockets is not sent; then it is live at once."""
+    viewer = await Viewer(server.address, keep_pictures=True).connect()
+    try:
+        (peer,) = server.stage.channels["main"].peers
+        await viewer.until(lambda: peer._sender._pulse._count >= PULSE_COUNT and viewer.frames > 5, 60)
+        network = BadNetwork(viewer.pc)
+        network.deaf = True
+        await viewer.until(lambda: peer.stats()["pauses"] == 1, 60)
+        sent, last = peer.stats()["frames"], number(viewer)
+        output = server.stage.channels["main"].broadcast.outputs["H264"]
+        encoded = output.frames
+        await viewer.until(lambda: output.frames >= encoded + 10, 60)
+        assert peer.stats()["frames"] <= sent + 1
+        network.deaf = False
+        await viewer.until(lambda: number(viewer) > last + 10, 60)
+        assert peer.stats()["queued"] <= 2
     finally:
         await viewer.close()
 
