@@ -10,12 +10,14 @@ ends here, the rate) and was not given out yet is taken back with `rewind`; what
 
 from __future__ import annotations
 
+import itertools
+import logging
 import math
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +25,10 @@ from engine.choreography.cogeneration_clock import GlossClock
 from engine.choreography.cogeneration_model import CogenerationModel
 from engine.nn.cogeneration import BLANK, OTHER, REST, progress_features
 from engine.nn.cogeneration import CogenerationState as NetworkState
+from engine.nn.cogeneration_quick import QuickStep, quick_progress
 from engine.signals import IDLE, FloatArray, Gloss
+
+log = logging.getLogger(__name__)
 
 
 class CorrectorConfigLike(Protocol):
@@ -40,20 +45,23 @@ class CorrectorLike(Protocol):
     @property
     def config(self) -> CorrectorConfigLike: ...
 
-    def open_state(self, rows: int = 1) -> object: ...
+    def open_state(self, rows: int = 1) -> Any: ...
 
-    def push(self, vectors: Tensor, state: object) -> tuple[Tensor, Sequence[bool]]: ...
+    def push(self, vectors: Tensor, state: Any) -> tuple[Tensor, Any]: ...
 
-    def rewind(self, frames: int, state: object) -> None: ...
+    def rewind(self, frames: int, state: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """How far ahead of what is given out the model decodes. frames: at ease; catch_up: at most so many in one
-    step beyond what correction needs."""
+    """How the model decodes. frames: so far ahead of what is given out, at ease; catch_up: at most so many
+    in one step beyond what correction needs. quick: by hand in numpy (see `cogeneration_quick`), where that
+    can be.
+    """
 
     frames: int = 8
     catch_up: int = 1
+    quick: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.frames <= 64 or self.catch_up < 1:
@@ -128,12 +136,14 @@ class Run:
                 f"expected at least {self._most}; give it larger rewind_frames, or decode fewer frames ahead"
             )
         self._state: NetworkState = self.model.network.open(1, rewind=self._most + 1)
+        self._quick = self._quickly() if self.ahead.quick else None
         self._correction = None if self.corrector is None else self.corrector.open_state(1)
         self._made: deque[_Made] = deque()
         self._corrected: dict[int, FloatArray] = {}
         self._count = self._pads = 0
         self._past: tuple[tuple[int, bool], ...] = ()
         self._performed = 0.0
+        self._language = 0
 
     # -- from outside --------------------------------------------------------------------------
 
@@ -158,7 +168,7 @@ class Run:
         if self.resting:
             self._end_rest()
         elif self.present is not None:
-            self._focus(keep=True)
+            self._focus()
 
     def retime(self, rate: float) -> None:
         """The rate has changed: what was not given out yet is made anew at that rate."""
@@ -166,7 +176,7 @@ class Run:
         if self._made:
             self._rewind(len(self._made))
         if (self.present is not None or self.resting) and not self.clock.over:
-            self.clock.stretch(self._focus(keep=True))
+            self.clock.stretch(self._focus())
 
     def next(self) -> Given | None:
         """The next frame; None when the run is over: at rest, or before a gloss the model does not know."""
@@ -236,51 +246,51 @@ class Run:
         self._past = ((REST, False),)
         self.clock = GlossClock(owed=self.clock.owed)
 
+    def _quickly(self) -> QuickStep | None:
+        try:
+            return QuickStep(self.model.network, self._state)
+        except ValueError as error:
+            log.info("co-generation steps in torch: %s", error)
+            return None
+
     def _step(self) -> FloatArray:
         clock = self.clock
-        told = [clock.progress, float(max(clock.elapsed, 1)), float(clock.left), math.log(self.rate)]
+        told = (clock.progress, float(max(clock.elapsed, 1)), float(clock.left), math.log(self.rate))
         with torch.inference_mode():
-            features = progress_features(*torch.tensor(told).unbind()).unsqueeze(0)
-            frame = self.model.network.step(features, self._state)
-            vector = self.model.channels.widen(frame.numpy())[0]
+            if self._quick is not None:
+                frame = self._quick.step(quick_progress(*told))
+            else:
+                features = progress_features(*torch.tensor(told).unbind()).unsqueeze(0)
+                frame = self.model.network.step(features, self._state).numpy()
+            vector = self.model.channels.widen(frame)[0]
             if self.corrector is not None:
                 corrected, ready = self.corrector.push(torch.from_numpy(vector[None]), self._correction)
                 if ready[0]:
                     self._corrected[self._count - self._look_ahead] = corrected[0].numpy()
-        return vector
+        return np.asarray(vector, dtype=np.float32)
 
-    def _focus(self, *, keep: bool = False) -> float:
-        """Tell the decoder of the present gloss and its neighbours; how many frames it takes.
-
-        keep: the gloss is under way already.
-        """
+    def _focus(self) -> float:
+        """Tell the decoder of the present gloss and its neighbours; how many frames it takes."""
         net, around = self.model.network, self.model.network.config.around
         after: list[tuple[int, bool]] = []
-        token, word_end, language = REST, False, 0
+        token, word_end = REST, False
         if self.present is not None:
             assert self.present.token is not None
             gloss = self.present.gloss
-            token, word_end, language = (
-                self.present.token,
-                gloss.word_end,
-                self.model.language(gloss.language),
-            )
-            for waiting in self.queue:
-                if waiting.token is None or len(after) == around:
+            token, word_end = self.present.token, gloss.word_end
+            self._language = self.model.language(gloss.language)
+            for waiting in itertools.islice(self.queue, around):
+                if waiting.token is None:
                     break
                 after.append((waiting.token, waiting.gloss.word_end))
-            else:
-                after.append((REST, False))
+            after.append((REST, False))  # as far as is known
         after = [*after, *[(BLANK, False)] * around][:around]
         before = [*self._past, *[(BLANK, False)] * around][:around]
         window = [*reversed(before), (token, word_end), *after]
-        if self.present is None and self._past:
-            language = self._language
-        self._language = language
         with torch.inference_mode():
             tokens = torch.tensor([[t for t, _ in window]])
             ends = torch.tensor([[e for _, e in window]])
-            memory = net.encode(tokens, torch.tensor([language]), ends)
+            memory = net.encode(tokens, torch.tensor([self._language]), ends)
             self._state.focus.put([0], net.focus(memory, tokens))
             frames, performed = net.timing(memory, torch.tensor([math.log(self.rate)]))
         still = bool(self._past) and self._past[0][0] in (REST, OTHER)
@@ -308,4 +318,4 @@ class Run:
         for number in [n for n in self._corrected if n >= self._count - self._look_ahead]:
             del self._corrected[number]
         if self.present is not None or self.resting:
-            self._focus(keep=True)
+            self._focus()

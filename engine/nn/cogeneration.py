@@ -226,7 +226,7 @@ class Cogenerator(nn.Module):
     def encode(self, tokens: Tensor, languages: Tensor, word_ends: Tensor) -> Tensor:
         """The memory [B, N, E] of glosses from their windows: tokens [B, N], languages [B], word_ends [B,
         N]."""
-        x = self.token(tokens) + self.language(languages)[:, None] + self.place
+        x: Tensor = self.token(tokens) + self.language(languages)[:, None] + self.place
         x = x + word_ends[..., None].to(x.dtype) * self.word_end
         nowhere = x.new_zeros(())
         for block in self.encoder:
@@ -268,7 +268,7 @@ class Cogenerator(nn.Module):
         glosses = memory.shape[1]
         flat = memory.flatten(0, 1)
         focus = self.focus(flat, tokens.flatten(0, 1))
-        bias = focus.bias.unflatten(1, (rows, glosses))  # [M, B, G, D]
+        bias = focus.bias.view(STREAMS, rows, glosses, -1)  # [M, B, G, D]
         index = owner[None, :, :, None].expand(STREAMS, -1, -1, bias.shape[-1])
         x = self._enter(before[:, :, 1:], before[:, :, :-1], progress, bias.gather(2, index))
         positions = torch.arange(frames, device=owner.device)
@@ -280,11 +280,11 @@ class Cogenerator(nn.Module):
         told = self.offset.repeat(1, 1, 1, glosses)[:, :, None, :, None]  # [layers, M, 1, H, 1, G N]
         for number, block in enumerate(self._blocks()):
             keys, values = (
-                y[number].unflatten(1, (rows, glosses)).transpose(2, 3).flatten(3, 4)  # [M, B, H, G N, Dh]
+                y[number].view(STREAMS, rows, glosses, *y.shape[3:]).transpose(2, 3).flatten(3, 4)
                 for y in (focus.keys, focus.values)
             )
             x = block(x, past[number], (keys, values), told[number] + hidden)
-        anchors = focus.anchors.unflatten(1, (rows, glosses)).flatten(2, 3)  # [M, B, G 3A, C]
+        anchors = focus.anchors.reshape(STREAMS, rows, -1, self.config.widest)  # [M, B, G 3A, C]
         places = torch.arange(3 * self.config.anchors, device=x.device)
         places = (owner[..., None] * len(places) + places).expand(STREAMS, -1, -1, -1)
 
@@ -349,7 +349,8 @@ class Cogenerator(nn.Module):
 
     def _enter(self, last: Tensor, before: Tensor, progress: Tensor, bias: Tensor) -> Tensor:
         given = progress.expand(STREAMS, *progress.shape)
-        return self.enter(torch.cat([last, last - before, given], -1)) + bias
+        entered: Tensor = self.enter(torch.cat([last, last - before, given], -1)) + bias
+        return entered
 
     def _leave(
         self, x: Tensor, last: Tensor, before: Tensor, blend: Callable[[Tensor], Tensor]

@@ -27,7 +27,8 @@ class Stacked(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.flatten(1, -2)  # [M, N, in]
-        return torch.baddbmm(self.bias, flat, self.weight).view(*x.shape[:-1], -1)
+        out: Tensor = torch.baddbmm(self.bias, flat, self.weight).view(*x.shape[:-1], -1)
+        return out
 
 
 def normed(x: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class ParallelBlock(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """[M, B, T, D] -> [M, B, H, T, Dh]."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(2, 3)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(2, 3)
 
     def memory(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [M, B, H, N, Dh] of a memory [B, N, E] that all decoders share."""
@@ -64,14 +65,14 @@ class ParallelBlock(nn.Module):
         seen = self._attend(self.split(query), self.split(key), self.split(value), bias)
         told = self._attend(self.split(ask), *memory, memory_bias)
         joined = [y.transpose(2, 3).flatten(3) for y in (seen, told)]
-        return x + self.shrink(torch.cat([*joined, functional.relu(feed)], -1))
+        after: Tensor = x + self.shrink(torch.cat([*joined, functional.relu(feed)], -1))
+        return after
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """One position: states [M, B, D] to query, key, value, memory query [M, B, H, Dh], feed [M, B, I]."""
         query, key, value, ask, feed = self.grow(normed(x)).split(self.parts, -1)
-        heads = (self.heads, -1)
-        return (query.unflatten(-1, heads), key.unflatten(-1, heads), value.unflatten(-1, heads),
-                ask.unflatten(-1, heads), feed)  # fmt: skip
+        shape = (*x.shape[:-1], self.heads, -1)
+        return query.view(shape), key.view(shape), value.view(shape), ask.view(shape), feed
 
     def finish(
         self,
@@ -87,7 +88,8 @@ class ParallelBlock(nn.Module):
         """The rest of the step: states [M, B, D] after attention over all that is held."""
         seen = self._glance(query, *held, bias)
         told = self._glance(ask, *memory, memory_bias)
-        return x + self.shrink(torch.cat([seen, told, functional.relu(feed)], -1))
+        after: Tensor = x + self.shrink(torch.cat([seen, told, functional.relu(feed)], -1))
+        return after
 
     @staticmethod
     def _glance(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:

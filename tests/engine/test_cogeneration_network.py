@@ -14,6 +14,7 @@ from engine.nn.cogeneration import (
     Cogenerator,
     progress_features,
 )
+from engine.nn.cogeneration_quick import QuickStep, quick_progress
 
 CONFIG = CogenerationConfig(tokens=12, languages=2, channels=(5, 7, 9), width=16, heads=2, layers=2, inner=24,
                             encoder_width=16, encoder_layers=1, around=2, context=8, sinks=2,
@@ -177,6 +178,34 @@ def test_a_row_that_is_reset_begins_anew_and_the_other_goes_on(
         frame = network.step(torch.stack([progress[0, t], progress[1, 20 + t]]), state)
         torch.testing.assert_close(frame[:, 0], plain[:, 0, t], **CLOSE)
         torch.testing.assert_close(frame[:, 1], plain[:, 1, 20 + t], **CLOSE)
+
+
+@torch.inference_mode()
+def test_the_step_by_hand_equals_the_step(
+    network: Cogenerator, text: tuple[Tensor, Tensor, Tensor], start: Tensor
+) -> None:
+    """Both kinds in turn on one state, and with steps taken back, against torch alone."""
+    plain = stepped(network, text, opened(network, start[:, :1]), 0, LONG, [0])
+    state = opened(network, start[:, :1])
+    quick = QuickStep(network, state)
+    tokens, owner, progress = text
+    memory = remembered(network, tokens)
+    for t in range(LONG):
+        now = owner[[0], t]
+        state.focus.put([0], network.focus(memory[[0], now], tokens[[0], now]))
+        if t % 5 == 3:
+            quick.step(progress[1, t].numpy())
+            state.rewind(1)
+        made = quick.step(progress[0, t].numpy()) if t % 3 else network.step(progress[:1, t], state).numpy()
+        torch.testing.assert_close(torch.from_numpy(made), plain[:, :, t], **CLOSE)
+    with pytest.raises(ValueError, match="2 rows"):
+        QuickStep(network, network.open(2))
+
+
+def test_progress_by_hand_is_progress() -> None:
+    for told in ((0.1, 1.0, 9.0, 0.2), (1.0, 10.0, 0.0, -0.5), (0.5, 200.0, 200.0, 0.0)):
+        wanted = progress_features(*torch.tensor(told).unbind())
+        torch.testing.assert_close(torch.from_numpy(quick_progress(*told)), wanted, atol=1e-6, rtol=1e-5)
 
 
 @torch.inference_mode()
