@@ -32,7 +32,7 @@ from torch.nn import functional
 
 from engine.checkpoint import open_checkpoint, save_checkpoint
 from engine.features import MODALITIES, SLICES, WIDTH, WIDTHS, Normaliser
-from engine.nn.correction import FAR, HASTE, STREAMS, CorrectionLayer, Linear3, Norm3
+from engine.nn.correction import FAR, HASTE, LITTLE, STREAMS, CorrectionLayer, Linear3, Norm3
 from engine.nn.correction_geometry import DISAGREEMENTS, Geometry, QuickGeometry
 from engine.nn.correction_quick import QuickCorrection
 
@@ -133,6 +133,7 @@ class Corrector(nn.Module):
         gates = []
         if config.geometry:
             self.see = Linear3(DISAGREEMENTS, width)
+            self.much = nn.Parameter(torch.zeros(STREAMS, width))
             self.gates = nn.ModuleList(nn.Linear(width, n) for n in (120, 192, 180))
             gates = list(self.gates)
         for layer in (*self.change, *gates):  # it starts as the identity
@@ -152,8 +153,12 @@ class Corrector(nn.Module):
         parts = [layer(normal[..., SLICES[name]]) for layer, name in zip(self.embed, MODALITIES, strict=True)]
         states = torch.stack(parts)
         if apart is not None:
+            # Which way and how much, apart: so that a little is answered as much is, only less.
             seen = apart * self.scale
+            size = seen.square().mean(-1, keepdim=True).sqrt()
+            seen = seen / (size + LITTLE)
             states = states + self.see(seen.expand(STREAMS, *seen.shape))
+            states = states + size.tanh() * self.much.view(STREAMS, *(1,) * (seen.ndim - 1), -1)
         return states
 
     def _leave(self, states: Tensor, vectors: Tensor, apart: Tensor | None) -> Tensor:

@@ -214,7 +214,8 @@ class CorrectorTask:
     def _shares(
         self, spoiled: Tensor, corrected: Tensor, truth: Tensor, whole: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What is left of the disagreement, and of the body's distance from the truth, by row [B]."""
+        """What is left of the disagreement, and of the distance of body and pose from the truth, by row
+        [B]."""
         geometry = self.model.corrector.geometry
         hands = slice(18, 60)
         with torch.no_grad():
@@ -222,11 +223,16 @@ class CorrectorTask:
             goal = geometry.compare(truth)[1][..., hands, :]
         apart, points = geometry.compare(corrected)
         far, far_before = ((p[..., hands, :] - goal).abs().mean((-2, -1)) for p in (points, points_before))
+        flat, flat_before = ((v - truth)[..., 36:120].abs().mean(-1) for v in (corrected, spoiled))
         shares = []
-        for after, before in ((apart.abs().mean(-1), apart_before.abs().mean(-1)), (far, far_before)):
+        for after, before in (
+            (apart.abs().mean(-1), apart_before.abs().mean(-1)),
+            (far, far_before),
+            (flat, flat_before),
+        ):
             after, before = ((x * whole).sum(1) / whole.sum(1) for x in (after, before))
             shares.append(after / (before + _LITTLE))
-        return shares[0], shares[1]
+        return shares[0], (shares[1] + shares[2]).clamp(max=4) / 2
 
     @torch.no_grad()
     def evaluate(self, model: Learner) -> dict[str, float]:

@@ -19,6 +19,8 @@ from engine.nn.blocks import Norm
 STREAMS = 3
 FAR = -1e9
 """Bias of what may not be seen; finite, so that a row that sees nothing yet stays a number."""
+LITTLE = 0.02
+"""A disagreement (in tenths of shoulder widths) below which its direction says little."""
 HASTE = 4.0
 """Gates go from 0 to about 1: with this factor they learn as fast as what need only change a little."""
 _CHUNK = 64

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.features import MODALITIES, SLICES
-from engine.nn.correction import FAR, HASTE, STREAMS
+from engine.nn.correction import FAR, HASTE, LITTLE, STREAMS
 from engine.signals import FloatArray
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class QuickCorrection:
         self.embed = [self._linear(layer) for layer in corrector.embed]
         self.change = [self._linear(layer) for layer in corrector.change]
         if c.geometry:
-            self.see = _view(corrector.see.weight)
+            self.see, self.much = _view(corrector.see.weight), _view(corrector.much)
             self.gates = [self._linear(layer) for layer in corrector.gates]
         self.norm = self._norm_weight(corrector.norm.weight)
         self.layers: list[dict[str, Any]] = []
@@ -84,7 +84,10 @@ class QuickCorrection:
             [w @ normal[SLICES[name]] + b for (w, b), name in zip(self.embed, MODALITIES, strict=True)]
         )[:, None]
         if apart is not None:
-            states = states + (apart * self.scale)[None, None] @ self.see
+            seen = apart * self.scale
+            size = np.sqrt(seen @ seen / np.float32(len(seen)))
+            states = states + (seen / (size + np.float32(LITTLE)))[None, None] @ self.see
+            states += np.tanh(size) * self.much[:, None]
         return states
 
     def advance(self, row: int, clock: int, last: int, x: FloatArray | None) -> FloatArray | None:
