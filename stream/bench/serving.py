@@ -28,6 +28,7 @@ class ServerProcess:
     """
 
     command: tuple[str, ...] = ("-m", "stream.cli")
+    subcommand = "serve"
 
     def __init__(self, *options: str, log: Path | None = None) -> None:
         self._options = options
@@ -35,7 +36,7 @@ class ServerProcess:
         self.url = ""
 
     def __enter__(self) -> ServerProcess:
-        command = [sys.executable, *self.command, "--log-level", "warning", "serve", "--port", "0"]
+        command = [sys.executable, *self.command, "--log-level", "warning", self.subcommand, "--port", "0"]
         said = self._log.open("ab") if self._log is not None else None
         try:
             self._process = subprocess.Popen(
