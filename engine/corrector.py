@@ -33,7 +33,7 @@ from torch.nn import functional
 from engine.checkpoint import open_checkpoint, save_checkpoint
 from engine.features import MODALITIES, SLICES, WIDTH, WIDTHS, Normaliser
 from engine.nn.correction import FAR, HASTE, LITTLE, STREAMS, CorrectionLayer, Linear3, Norm3
-from engine.nn.correction_geometry import DISAGREEMENTS, Geometry, QuickGeometry
+from engine.nn.correction_geometry import DISAGREEMENTS, Geometry, QuickGeometry, folded
 from engine.nn.correction_quick import QuickCorrection
 
 KIND = "handstream-corrector-1"
@@ -173,7 +173,7 @@ class Corrector(nn.Module):
         corrected = vectors + change * self.spread * amount
         pose, hands, fingers = (HASTE * gate(x) for gate, x in zip(self.gates, states, strict=True))
         nearer = torch.cat([pose, hands], -1) * apart[..., :312]
-        hand = apart[..., 120:312].unflatten(-1, (2, 16, 6))[..., 1:, :].flatten(-3)  # body less hands
+        hand = folded(apart[..., 120:312], 2, 16, 6)[..., 1:, :].flatten(-3)  # body less hands
         still = self.spread > 0
         moved = torch.cat(
             [
@@ -320,7 +320,7 @@ class Corrector(nn.Module):
             stream, query = state.streams[number], state.queries[number]
             keys, values = state.keys[number], state.values[number]
             if x is not None:
-                parts = layer.prepare(x).unflatten(-1, (layer.heads, -1))  # [3, R, 3, H, Dh]
+                parts = folded(layer.prepare(x), layer.heads, x.shape[-1] // layer.heads)  # [3, R, 3, H, Dh]
                 made = parts.permute(2, 1, 3, 0, 4)  # [3 (query, key, value), R, H, 3, Dh]
                 self._put(stream, 1, rows, clock, x)
                 for ring, new in zip((query, keys, values), made, strict=True):

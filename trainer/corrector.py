@@ -178,7 +178,7 @@ class CorrectorTask:
             self.model.corrector.geometry.to(self.device)
         if from_made:
             pairs = [self._any(self.made, rng) for _ in range(from_made)]
-            both = [np.concatenate([clip.generated, clip.truth], -1) for clip in pairs]  # type: ignore[list-item]
+            both = [np.concatenate([clip.generated, clip.truth], -1) for clip in pairs]
             cut = [_crop(pair, c.frames, rng) for pair in both]
             made, there = (torch.from_numpy(np.stack(part)) for part in zip(*cut, strict=True))
             width = truth.shape[-1]

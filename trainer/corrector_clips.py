@@ -50,7 +50,7 @@ def utterances(model: CogenerationModel, store: SequenceStore, most: int = 0) ->
     """A store's sequences in the model's own terms. Raises ValueError for glosses that it does not know."""
     corpus: Corpus = read(store, most, model.channels.normaliser)
     try:
-        tokens = [model.token_of(*word.split("/", 1)) for word in corpus.words]  # type: ignore[call-arg]
+        tokens = [model.token_of(*word.split("/", 1)) for word in corpus.words]
     except KeyError as error:
         raise ValueError(
             f"the generator does not know {error}; give sequences of the languages it learned"

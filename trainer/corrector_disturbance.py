@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from engine.features import ROTATIONS, SLICES
-from engine.nn.correction_geometry import proper
+from engine.nn.correction_geometry import folded, proper
 from engine.skeleton import HAND, JOINT
 
 _POSE, _HANDS = SLICES["pose"], SLICES["hands"]
@@ -76,7 +76,7 @@ def turned(sixd: Tensor, rotvec: Tensor) -> Tensor:
     w = w[..., 0]
     columns = [1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y),
                2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)]  # fmt: skip
-    small = torch.stack(columns, -1).unflatten(-1, (2, 3)).transpose(-1, -2)  # first two columns [..., 3, 2]
+    small = folded(torch.stack(columns, -1), 2, 3).transpose(-1, -2)  # first two columns [..., 3, 2]
     both = proper(sixd) @ small
     return both.transpose(-1, -2).flatten(-2)
 
@@ -111,7 +111,7 @@ class Disturbance:
         rows, frames = vectors.shape[:2]
         noise = self._slow(rows, frames, 55, 3) * _SHARES[:, None] * self._amount(rows, angle)
         out = vectors.clone()
-        out[..., ROTATIONS] = turned(vectors[..., ROTATIONS].unflatten(-1, (55, 6)), noise).flatten(-2)
+        out[..., ROTATIONS] = turned(folded(vectors[..., ROTATIONS], 55, 6), noise).flatten(-2)
         return out
 
     def __call__(self, vectors: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class Disturbance:
 
     def _pose(self, vectors: Tensor) -> Tensor:
         c, (rows, frames) = self.config, vectors.shape[:2]
-        pose = vectors[..., _POSE].unflatten(-1, (60, 2))
+        pose = folded(vectors[..., _POSE], 60, 2)
         pose = pose + self._normal(rows, frames, 60, 2) * self._amount(rows, c.jitter_place)
         pose = pose + 0.3 * self._slow(rows, frames, 60, 2) * self._amount(rows, c.drift_place)
         for shoulder, elbow, wrist, hand in _ARMS:
@@ -151,7 +151,7 @@ class Disturbance:
         noise = self._slow(rows, frames, joints, 3) * self._amount(rows, c.drift_angle)
         noise = noise + self._normal(rows, frames, joints, 3) * self._amount(rows, c.jitter_angle)
         noise = noise + self._normal(rows, 1, joints, 3) * self._amount(rows, c.offset_angle)
-        out = turned(sixd.unflatten(-1, (joints, 6)), noise * shares[:, None])
+        out = turned(folded(sixd, joints, 6), noise * shares[:, None])
         hands = (slice(0, 16), slice(16, 32)) if joints == 32 else tuple(HAND.values())
         for hand in hands:
             out[:, :, hand] = self._held(out[:, :, hand])

@@ -36,7 +36,8 @@ class Linear3(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim == 3:
             return torch.bmm(x, self.weight)
-        return torch.bmm(x.flatten(1, -2), self.weight).unflatten(1, x.shape[1:-1])
+        mapped = torch.bmm(x.flatten(1, -2), self.weight)
+        return mapped.reshape(*x.shape[:-1], mapped.shape[-1])
 
 
 class Norm3(Norm):
@@ -69,7 +70,8 @@ class CorrectionLayer(nn.Module):
     def prepare(self, x: Tensor) -> Tensor:
         """Queries, keys and values of states [3, R, D] (or [3, B, T, D]) -> [3, R, 3, D] (query, key,
         value)."""
-        return self.query_key_value(self.norm_attention(x)).unflatten(-1, (3, -1))
+        made: Tensor = self.query_key_value(self.norm_attention(x))
+        return made.reshape(*made.shape[:-1], 3, made.shape[-1] // 3)
 
     def biases(self) -> Tensor:
         """[H, 3, 3, past + 1 + ahead]: by distance in time; a stream does not see itself."""
@@ -88,7 +90,7 @@ class CorrectionLayer(nn.Module):
         query, key, value = self.prepare(x).unbind(-2)  # [3, B, T, D]
 
         def split(y: Tensor) -> Tensor:  # -> [B, H, 3, T, Dh]
-            return y.unflatten(-1, (self.heads, -1)).permute(1, 3, 0, 2, 4)
+            return y.reshape(*y.shape[:-1], self.heads, y.shape[-1] // self.heads).permute(1, 3, 0, 2, 4)
 
         query, key, value = split(query), split(key), split(value)
         table = self.biases()
@@ -111,6 +113,7 @@ class CorrectionLayer(nn.Module):
                 value[..., low:high, :].flatten(2, 3),
                 bias,
             )  # [B, H, 3 Tq, Dh]
-            seen.append(looked.unflatten(2, (streams, end - start)))
+            shape = (*looked.shape[:2], streams, end - start, looked.shape[-1])
+            seen.append(looked.reshape(shape))
         mixed = torch.cat(seen, 3).permute(2, 0, 3, 1, 4).reshape(streams, rows, frames, width)
         return self.finish(x, mixed)

@@ -128,7 +128,7 @@ class Geometry(nn.Module):
     def rotations(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors [..., 694] -> local and global rotations of the 87 nodes."""
         body, hands = vectors[..., 312:642], vectors[..., SLICES["hands"]]
-        local = proper(torch.cat([body, hands], -1).unflatten(-1, (_NODES, 6)))
+        local = proper(folded(torch.cat([body, hands], -1), _NODES, 6))
         return local, self.turn(local)
 
     def disagreements(self, vectors: Tensor) -> Tensor:
@@ -146,16 +146,22 @@ class Geometry(nn.Module):
         solid = self.points(turned)
         points = solid[..., :2]
         wrists = turned[..., WRIST["left"] : WRIST["right"] + 1, :, :]
-        hands = local.index_select(-3, self.copied).unflatten(-3, (2, 16))
+        hands = local.index_select(-3, self.copied)
+        hands = hands.reshape(*hands.shape[:-3], 2, 16, 3, 3)
         hands = torch.cat([wrists.unsqueeze(-3), hands[..., 1:, :, :]], -3)  # [..., 2, 16, 3, 3]
         hands = hands[..., :2].transpose(-1, -2).flatten(-4)
         pose = vectors[..., SLICES["pose"]]
-        seen = pose[..., 36:].unflatten(-1, (2, 21, 2))
+        seen = folded(pose[..., 36:], 2, 21, 2)
         relative = (seen[..., 1:, :] - seen[..., :1, :]).flatten(-3)
         other = torch.cat(
             [points[..., KEYPOINTS, :].flatten(-2), hands, points[..., FINGERS, :].flatten(-2)], -1
         )
         return other - torch.cat([pose, vectors[..., SLICES["hands"]], relative], -1), solid
+
+
+def folded(x: Tensor, *sizes: int) -> Tensor:
+    """The last axis as several."""
+    return x.reshape(*x.shape[:-1], *sizes)
 
 
 def proper(sixd: Tensor) -> Tensor:

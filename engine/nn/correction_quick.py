@@ -88,7 +88,7 @@ class QuickCorrection:
             size = np.sqrt(seen @ seen / np.float32(len(seen)))
             states = states + (seen / (size + np.float32(LITTLE)))[None, None] @ self.see
             states += np.tanh(size) * self.much[:, None]
-        return states
+        return np.asarray(states)
 
     def advance(self, row: int, clock: int, last: int, x: FloatArray | None) -> FloatArray | None:
         """Move every layer on to where frame `clock` has come: the corrected frame [694], if there is one."""
