@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -167,3 +168,32 @@ def test_evaluation_gives_a_choreography_glosses_rate_and_seed_only() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name)
     }
     assert lines["perform"] < lines["spell"]  # everything is generated before any truth is composed
+
+
+def test_two_videos_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (6, 6, 8, 3), dtype=np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    for name, shown in (("a", pictures), ("b", pictures // 2), ("small", pictures[:, :32])):
+        with av.open(str(tmp_path / f"{name}.mkv"), "w") as out:
+            stream = out.add_stream("ffv1", rate=25)
+            stream.height, stream.width = shown.shape[1:3]
+            stream.pix_fmt = "bgr0"
+            for picture in shown:
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")))
+            out.mux(stream.encode())
+    a, b = str(tmp_path / "a.mkv"), str(tmp_path / "b.mkv")
+    assert main(["eval", "pictures", a, a]) == 0
+    same = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert same["ssim"] == pytest.approx(1)
+    assert same["psnr"] is None  # infinite
+    assert same["fid"] == pytest.approx(0, abs=1e-4)
+    assert main(["eval", "pictures", b, a]) == 0
+    darker = json.loads(capsys.readouterr().out.splitlines()[-1])
+    error = np.mean([((p / 1.0 - p // 2) ** 2).mean() for p in pictures])
+    assert darker["psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=0.2)
+    assert darker["fid"] > 1e-3
+    assert main(["eval", "pictures", a, str(tmp_path / "small.mkv")]) == 1
+    assert "got pictures of 64x48 and 64x32" in capsys.readouterr().err
+    (tmp_path / "no.mkv").write_bytes(b"no video")
+    assert main(["eval", "pictures", a, str(tmp_path / "no.mkv")]) == 1
+    assert "not a readable video" in capsys.readouterr().err
