@@ -20,6 +20,7 @@ A call that hangs while it holds the interpreter lock stops the whole process; n
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import threading
 import time
@@ -48,9 +49,12 @@ ACTIVE_S = 1.0
 """After its last motion a signer is looked after for so long; then nobody watches it."""
 CLOSE_S = 5.0
 _RESTING = MotionFrame(
-    0,
-    0,
-    *(np.zeros(shape, np.float32) for shape in (POSE_SHAPE, HANDS_SHAPE, SMPLX_SHAPE, EXPRESSION_SHAPE)),
+    seq=0,
+    pts_ns=0,
+    pose=np.zeros(POSE_SHAPE, np.float32),
+    hands=np.zeros(HANDS_SHAPE, np.float32),
+    smplx=np.zeros(SMPLX_SHAPE, np.float32),
+    expression=np.zeros(EXPRESSION_SHAPE, np.float32),
 )
 
 
@@ -185,7 +189,7 @@ class RenderThreads:
                 renderer, rung.renderer = rung.renderer, None
                 lane = self._lanes.get(rung.level)
                 if lane is not None and (renderer is not None or rung.state == "opening"):
-                    waits.append(lane.order(easel.name, lambda r=renderer: _close(r), CLOSE_S))
+                    waits.append(lane.order(easel.name, functools.partial(_close, renderer), CLOSE_S))
         for done in waits:
             try:
                 await asyncio.shield(asyncio.wrap_future(done))
@@ -342,7 +346,7 @@ class RenderThreads:
         for easel in self._easels.values():
             for rung in easel.rungs[level : level + 1]:
                 if rung.renderer is not None:
-                    held.append(lambda r=rung.renderer: _close(r))  # type: ignore[misc]
+                    held.append(functools.partial(_close, rung.renderer))
                 rung.renderer = None
                 if rung.state != "down":
                     own = easel.name == culprit

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import random
 import time
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -103,7 +104,7 @@ class BadNetwork:
         near, far = Relay(self), Relay(self)
         near.other, far.other, far.to = far, near, (host, port)
         for relay in (near, far):
-            await loop.create_datagram_endpoint(lambda r=relay: r, local_addr=("127.0.0.1", 0))
+            await loop.create_datagram_endpoint(partial(_itself, relay), local_addr=("127.0.0.1", 0))
         self._relays += [near, far]
         here = near.transport.get_extra_info("sockname")[1]
         kept, told = [], False
@@ -114,6 +115,10 @@ class BadNetwork:
                 kept.append(f"a=candidate:1 1 udp 2130706431 127.0.0.1 {here} typ host")
                 told = True
         return "\r\n".join(kept)
+
+
+def _itself(relay: Relay) -> Relay:
+    return relay
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
