@@ -45,7 +45,7 @@ class CogenerationTraining:
     spread of the disturbance in the other ones. unknown: share of windows of glosses that lack what is to
     come or what was. velocity, forecasts, timing: weights of the losses beside that of the frame.
     start_share: share of crops that begin with the utterance. development: sequences held back for looking.
-    most: at most so many sequences.
+    letters: the glosses are letters of alphabets (off: signs). most: at most so many sequences.
     """
 
     width: int = 96
@@ -70,6 +70,7 @@ class CogenerationTraining:
     timing: float = 0.3
     start_share: float = 0.2
     development: int = 24
+    letters: bool = True
     most: int = 0
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
@@ -233,7 +234,9 @@ class CogenerationTask:
     def kept(self, model: Cogenerator) -> CogenerationModel:
         """The network with its words, ready to generate or to save."""
         c = self.corpus
-        return CogenerationModel(model, c.words, c.languages, c.channels.normaliser, c.fps)
+        return CogenerationModel(
+            model, c.words, c.languages, c.channels.normaliser, c.fps, self.config.letters
+        )
 
 
 class _Batches(Sequence[Batch]):

@@ -10,6 +10,7 @@ segment for going to rest. That is how the model counts time, too.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from engine.features import Normaliser, pack
 from engine.nn.cogeneration import BLANK, OTHER, REST, SPECIALS, progress_features
 from engine.signals import FloatArray
 from trainer.data.sequences import SequenceStore
+
+log = logging.getLogger(__name__)
 
 _STILL = 1e-3
 """Change of a feature below which a frame is at rest already."""
@@ -80,7 +83,12 @@ def read(store: SequenceStore, most: int = 0, normaliser: Normaliser | None = No
     normaliser = normaliser or Normaliser.learn(pack(store[i].motion) for i in numbers[::step])
     channels = Channels(normaliser)
     known = {word: number for number, word in enumerate(words, SPECIALS)}
-    utterances = [_utterance(store, i, known, languages, channels) for i in numbers]
+    made = [_utterance(store, i, known, languages, channels) for i in numbers]
+    utterances = [u for u in made if u.lengths.min() > 0]
+    if len(utterances) < len(made):
+        log.warning(
+            "%d of %d sequences have glosses out of order: left out", len(made) - len(utterances), len(made)
+        )
     return Corpus(utterances, channels, words, languages, rates.pop())
 
 

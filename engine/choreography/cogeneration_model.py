@@ -64,16 +64,17 @@ class Channels:
 
 class CogenerationModel:
     """See the module. words: in the order of their tokens, after the special ones. fps: of the motion
-    learned."""
+    learned. letters: the words are letters of alphabets, and no signs."""
 
     def __init__(
         self, network: Cogenerator, words: Sequence[str], languages: Sequence[str], normaliser: Normaliser,
-        fps: float = 25.0, about: Mapping[str, Any] | None = None,
+        fps: float = 25.0, letters: bool = True, about: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.network = network.eval()
         self.words, self.languages = tuple(words), tuple(languages)
         self.channels = Channels(normaliser)
         self.fps = float(fps)
+        self.letters = bool(letters)
         self.about = dict(about or {})
         self._tokens = {word: number for number, word in enumerate(self.words, SPECIALS)}
         self._languages = {language: number for number, language in enumerate(self.languages)}
@@ -92,8 +93,11 @@ class CogenerationModel:
             raise ValueError(f"cogeneration: got {fps} frames a second, expected 10 to 120")
 
     def token(self, gloss: Gloss) -> int | None:
-        """The token of a gloss; None where the model does not know it. Only letters are known by label."""
-        return self._tokens.get(f"{gloss.language}/{gloss.label}") if gloss.spelled else None
+        """The token of a gloss; None where the model does not know it. A model of letters does not take the
+        sign I for the letter."""
+        if self.letters and not gloss.spelled:
+            return None
+        return self._tokens.get(f"{gloss.language}/{gloss.label}")
 
     def token_of(self, language: str, label: str) -> int:
         """As `token`, of a word known to be known."""
@@ -125,6 +129,7 @@ class CogenerationModel:
             "words": list(self.words),
             "languages": list(self.languages),
             "fps": self.fps,
+            "letters": self.letters,
             **self.about,
             **about,
         }
@@ -140,7 +145,7 @@ class CogenerationModel:
                 f"{folder}: holds a model of kind {config.get('kind')!r}, version {config.get('version')!r}; "
                 f"expected {KIND!r}, version {VERSION}. Train it anew with `handstream train cogeneration`"
             )
-        known = {"network", "words", "languages", "fps"}
+        known = {"network", "words", "languages", "fps", "letters"}
         try:
             network = Cogenerator(CogenerationConfig(**config["network"]))
             weights = {n.removeprefix("net."): t.float() for n, t in tensors.items() if n.startswith("net.")}
@@ -149,7 +154,8 @@ class CogenerationModel:
             about = {
                 k: v for k, v in config.items() if k not in known | {"kind", "version", "weights", "sha256"}
             }
-            return cls(network, config["words"], config["languages"], normaliser, config["fps"], about)
+            sizes = (config["fps"], config.get("letters", True))
+            return cls(network, config["words"], config["languages"], normaliser, *sizes, about)
         except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{folder}: its configuration and its weights do not fit together ({error}); copy the whole "
