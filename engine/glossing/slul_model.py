@@ -163,9 +163,9 @@ class SlulModel:
         if beam == 1:
             found = greedy(self.stepper, source, RULES, steps, owed, [prefix] * len(encoded))
             return [[best] for best in found]
-        return [
-            best[:finished] for best in beam_search(self.stepper, source, RULES, steps, beam, owed, prefix)
-        ]
+        words = [one.places[-1] + 1 for one in encoded]  # and the end
+        every = beam_search(self.stepper, source, RULES, steps, beam, owed, prefix, words)
+        return [best[:finished] for best in every]
 
     def gloss(
         self, sentences: Sequence[str], language: str, *, beam: int = 5, batch: int = 32

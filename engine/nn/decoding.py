@@ -201,8 +201,9 @@ def greedy(
     return [replace(answer, looks=seen[row, : len(answer.tokens)]) for row, answer in enumerate(answers)]
 
 
-def _hypothesis(tokens: Sequence[int], total: float, rules: Rules) -> Hypothesis:
-    return Hypothesis(tuple(tokens), total, total / (len(tokens) + 1) ** rules.length_penalty)
+def _hypothesis(tokens: Sequence[int], total: float, rules: Rules, most: int | None = None) -> Hypothesis:
+    length = len(tokens) + 1 if most is None else min(len(tokens) + 1, most)
+    return Hypothesis(tuple(tokens), total, total / length**rules.length_penalty)
 
 
 @torch.inference_mode()
@@ -214,12 +215,16 @@ def beam(
     width: int = 5,
     owed: Sequence[Sequence[int]] | None = None,
     prefix: Sequence[int] = (),
+    reach: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
     """Beam search of `width` hypotheses for each row of source [B, S]; finished ones, best first.
 
+    reach: the length of each row beyond which the length penalty rewards no further token. Without it, and
+    with a penalty above 1, a row whose tokens are likely enough is the better the longer it is, without end.
     A row stops when `width` hypotheses are finished and no running one can still beat the best of them.
     """
     rows, device = len(source), source.device
+    furthest = list(reach) if reach is not None else [steps + 1] * rows
     debt = _Debt(rules, _owed(owed, rows), width, device)
     state = model.open(source, steps + 1, copies=width)
     scores = _prefill(model, state, prefix, debt)
@@ -241,14 +246,14 @@ def beam(
         early = ends & (torch.arange(2 * width, device=device) < width) & best.isfinite()
         for row, rank in early.nonzero().tolist():
             path = (*prefix, *said[row * width + int(parents[row, rank])].tolist())
-            finished[row].append(_hypothesis(path, float(best[row, rank]), rules))
+            finished[row].append(_hypothesis(path, float(best[row, rank]), rules, furthest[row]))
         order = ends.to(torch.int8).sort(dim=-1, stable=True).indices[:, :width]
         totals, parents, tokens = (x.gather(1, order) for x in (best, parents, tokens))
         chosen = (parents + offsets).flatten()
         said = torch.cat([said[chosen], tokens.view(-1, 1)], dim=1)
         if at + 1 == steps or all(
-            _settled(done, total, at + 2, width, rules)
-            for done, total in zip(finished, totals[:, 0].tolist(), strict=True)
+            _settled(done, total, min(at + 2, most), width, rules)
+            for done, total, most in zip(finished, totals[:, 0].tolist(), furthest, strict=True)
         ):
             break
         debt.reorder(chosen)
@@ -258,7 +263,7 @@ def beam(
     for row, done in enumerate(finished):
         if not done:  # the step limit was reached first: what runs is all there is
             path = (*prefix, *said[row * width].tolist())
-            done.append(_hypothesis(path, float(totals[row, 0]), rules))
+            done.append(_hypothesis(path, float(totals[row, 0]), rules, furthest[row]))
         done.sort(key=lambda hypothesis: -hypothesis.score)
     return finished
 

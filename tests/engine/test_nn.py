@@ -243,3 +243,14 @@ def test_no_block_is_said_twice_in_a_row(model: Seq2Seq, source: torch.Tensor) -
     held = beam(model, source[:1], tight, 12, 4, prefix=(8, 9, 8))[0][0].tokens
     assert held[:3] == (8, 9, 8)
     assert held[3] not in (8, 9)
+
+
+def test_length_is_rewarded_only_as_far_as_it_reaches(model: Seq2Seq, source: torch.Tensor) -> None:
+    eager = dataclasses.replace(RULES, length_penalty=4.0)  # the longer the better, without end
+    found = beam(model, source, eager, 20, 4, reach=[1, 2, 3])
+    assert any(len(hypothesis.tokens) >= 3 for row in found for hypothesis in row)
+    for row, most in zip(found, (1, 2, 3), strict=True):
+        for hypothesis in row:
+            length = min(len(hypothesis.tokens) + 1, most)
+            assert hypothesis.score == pytest.approx(hypothesis.log_probability / length**4.0)
+        assert [h.score for h in row] == sorted((h.score for h in row), reverse=True)
