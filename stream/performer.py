@@ -68,7 +68,8 @@ class SchedulerLike(Protocol):
         sink: Callable[[MotionFrame], None],
         watched: Callable[[], bool] | None = None,
     ) -> None:
-        """watched: whether anybody wants its frames; while nobody does and it rests, it may be stepped less."""
+        """watched: whether anybody wants its frames; while nobody does and it rests, it may be stepped
+        less."""
         ...
 
     def remove(self, name: str) -> None: ...
@@ -105,9 +106,9 @@ class Cast:
 
     languages: by code. avatars: name to description. warm: a language is on air; its letters should be at
     hand (never blocks). warming: whether any are still being prepared.
-    close: whoever made the cast calls it at the end, when no signer is left. renderer is called again whenever
-    one has to be replaced, and for the spare that stands by. fallback: makes a quicker one, which draws while
-    that one is late, hung or dead; without it the spare does (`stream.rendering`).
+    close: whoever made the cast calls it at the end, when no signer is left. renderer is called again when
+    one has to be replaced, and for the spare that stands by. fallback: makes a quicker one, which draws
+    while that one is late, hung or dead; without it the spare does (`stream.rendering`).
     """
 
     languages: Mapping[str, LanguageLike]
