@@ -247,8 +247,8 @@ def test_no_block_is_said_twice_in_a_row(model: Seq2Seq, source: torch.Tensor) -
 
 def test_length_is_rewarded_only_as_far_as_it_reaches(model: Seq2Seq, source: torch.Tensor) -> None:
     eager = dataclasses.replace(RULES, length_penalty=4.0)  # the longer the better, without end
-    found = beam(model, source, eager, 20, 4, reach=[1, 2, 3])
-    assert any(len(hypothesis.tokens) >= 3 for row in found for hypothesis in row)
+    found = beam(model, source, eager, 20, 4, [(4, 5, 6)] * 3, reach=[1, 2, 3])
+    assert all(len(hypothesis.tokens) >= 3 for row in found for hypothesis in row)  # what is owed
     for row, most in zip(found, (1, 2, 3), strict=True):
         for hypothesis in row:
             length = min(len(hypothesis.tokens) + 1, most)
