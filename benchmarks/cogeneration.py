@@ -80,7 +80,7 @@ def stream(model: CogenerationModel, corrector: Corrector | None, rows: int, fra
                 else:
                     made = model.network.step(progress, state).numpy()
                 vectors = model.channels.widen(made)
-                if corrector is not None:
+                if corrector is not None and correction is not None:
                     corrector.push(torch.from_numpy(vectors), correction)
 
             times.of(step)

@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -194,7 +195,7 @@ class CogenerationTask:
         rows, segments, _ = batch.tokens.shape
         languages = batch.languages[:, None].expand(rows, segments).flatten()
         flat = self.model.encode(batch.tokens.flatten(0, 1), languages, batch.word_ends.flatten(0, 1))
-        return flat.unflatten(0, (rows, segments))
+        return flat.view(rows, segments, *flat.shape[1:])
 
     def _disturbed(self, before: Tensor) -> Tensor:
         """What the decoder is fed, off by a little for a while and trembling."""
@@ -255,8 +256,9 @@ class _Batches(Sequence[Batch]):
 def _moved(batch: Batch, device: str) -> Batch:
     if device == "cpu":
         return batch
-    values = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
-    return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+    values: dict[str, Any] = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+    moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()}
+    return Batch(**moved)
 
 
 def train(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -88,7 +89,7 @@ def generate(
     return [frames[:, row, : len(owned)] for row, (owned, _) in enumerate(plans)]
 
 
-def path_of(frames: FloatArray, used: FloatArray) -> float:
+def path_of(frames: FloatArray, used: npt.NDArray[np.bool_]) -> float:
     """How far all channels went, normalised units."""
     return float((np.abs(np.diff(frames, axis=1)) * used[:, None]).sum())
 
@@ -96,7 +97,7 @@ def path_of(frames: FloatArray, used: FloatArray) -> float:
 def free_run(model: CogenerationModel, utterances: Sequence[Utterance]) -> dict[str, float]:
     """error: mean absolute error of moving channels in spreads, free-running on the true lengths; duration,
     path: generated over true, on the model's own lengths."""
-    used = model.channels.used
+    used: npt.NDArray[np.bool_] = model.channels.used
     timed = generate(model, utterances, [u.lengths.tolist() for u in utterances])
     errors = [
         float((np.abs(made[:, : len(u)] - u.frames[:, 2:]) * used[:, None]).sum() / used.sum() / len(u))

@@ -35,7 +35,8 @@ class Channels:
         self.normaliser = normaliser
         moving = normaliser.moving
         self.indices = [np.flatnonzero(moving[SLICES[name]]) + SLICES[name].start for name in MODALITIES]
-        self.counts = tuple(len(index) for index in self.indices)
+        pose, hands, smplx = (len(index) for index in self.indices)
+        self.counts = (pose, hands, smplx)
         if min(self.counts) < 1:
             raise ValueError(
                 f"cogeneration: got {self.counts} moving channels, expected some in each modality"
