@@ -60,9 +60,9 @@ class CogenerationTraining:
     sinks: int = 2
     anchors: int = 4
     batch: int = 16
-    frames: int = 64
-    steps_an_epoch: int = 200
-    rollout: float = 0.6
+    frames: int = 48
+    steps_an_epoch: int = 100
+    rollout: float = 0.5
     rollout_after: float = 0.1
     noise: float = 0.15
     unknown: float = 0.15
@@ -70,12 +70,18 @@ class CogenerationTraining:
     forecasts: float = 0.3
     timing: float = 0.3
     start_share: float = 0.2
-    development: int = 24
+    development: int = 18
     letters: bool = True
     most: int = 0
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            epochs=20, learning_rate=2e-3, warmup_steps=200, schedule="cosine", floor=0.02, average=0.995
+            epochs=18,
+            learning_rate=2e-3,
+            warmup_steps=200,
+            schedule="cosine",
+            floor=0.02,
+            average=0.995,
+            evaluate_every=2,
         )
     )
 
