@@ -169,13 +169,13 @@ class RemoteScheduler:
         return max(0.0005, until_s)
 
     def _hold(self, now_ns: int) -> MotionFrame | None:
-        """Nothing came in time: the last pose once more, a period later."""
+        """Nothing came in time: the last pose once more, under its own number, a period later."""
         last = self._last
         if last is None or now_ns - last.pts_ns < 2 * self._period_s * 1e9:
             return None
         self.held += 1
         pts_ns = max(last.pts_ns + round(self._period_s * 1e9), now_ns - round(self._period_s * 1e9))
-        return replace(last, seq=last.seq + 1, pts_ns=pts_ns, gloss=IDLE)
+        return replace(last, pts_ns=pts_ns)
 
 
 class Labelled:
