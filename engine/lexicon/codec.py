@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from typing import Final
@@ -26,8 +27,10 @@ _CHANNELS: Final = SMPLX_SHAPE[0] * 3 + EXPRESSION_SHAPE[0] + 2
 _HEADER: Final = struct.Struct("<dI")
 _UNREADABLE: Final = (
     OSError, KeyError, ValueError, EOFError, struct.error, zlib.error, zipfile.BadZipFile,
-    NotImplementedError,
+    NotImplementedError, TypeError, AttributeError, OverflowError, MemoryError, RecursionError, SyntaxError,
+    tokenize.TokenError,
 )  # fmt: skip
+"""numpy reads the head of an array as Python source, and lets what comes of that through."""
 
 
 def encode(motion: Motion) -> bytes:
