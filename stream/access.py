@@ -33,7 +33,7 @@ QUOTAS = ("requests_per_minute", "characters_per_minute", "viewers", "signers")
 COOKIE = "handstream"
 TOKEN_VARIABLE = "HANDSTREAM_TOKEN"
 LEAST_CHARS = 16
-BEARER: web.RequestKey[Bearer | None] = web.RequestKey("bearer")  # type: ignore[name-defined]
+BEARER: web.RequestKey[Bearer | None] = web.RequestKey("bearer")
 _CAPABILITIES = ("/whep/{signer}/{session}",)
 """Routes whose address is itself a secret that only one viewer was given."""
 _SAY = "/signers/{signer}/"

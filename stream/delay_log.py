@@ -94,5 +94,17 @@ def _figures(promise: _Promise, frame: EncodedFrame, now_ns: int) -> events.Late
     # Threads overtake the loop that keeps the books: nothing ends before it began, or after what follows it.
     for i in range(len(moments) - 2, -1, -1):
         moments[i] = max(promise.arrived_ns, min(moments[i], moments[i + 1]))
-    parts = [(b - a) / 1e6 for a, b in pairwise(moments)]
-    return events.Latency(*parts, total_ms=(now_ns - promise.arrived_ns) / 1e6, arrived_ns=promise.arrived_ns)
+    glossing, choreography, render_wait, render, encode_wait, encode, send = (
+        (b - a) / 1e6 for a, b in pairwise(moments)
+    )
+    return events.Latency(
+        glossing_ms=glossing,
+        choreography_ms=choreography,
+        render_wait_ms=render_wait,
+        render_ms=render,
+        encode_wait_ms=encode_wait,
+        encode_ms=encode,
+        send_ms=send,
+        total_ms=(now_ns - promise.arrived_ns) / 1e6,
+        arrived_ns=promise.arrived_ns,
+    )

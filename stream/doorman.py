@@ -72,7 +72,7 @@ class _Visitor(asyncio.Protocol):
             self._handler.connection_made(transport)
         else:
             assert isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "write")
-            transport.write(FULL)  # type: ignore[union-attr]
+            transport.write(FULL)
             transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -107,6 +107,6 @@ def _svg(plot: Plot) -> str:
     if len(plot.series) > 1 or plot.limit is not None:
         axes.legend(frameon=False, fontsize=8)
     drawn = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(drawn, metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(drawn, metadata={"Date": None})  # type: ignore[no-untyped-call]
     svg = drawn.getvalue()
     return svg[svg.index("<svg") :]

@@ -77,7 +77,9 @@ class AiortcPeer:
     def _frame(self, frame: av.VideoFrame, received_ns: int) -> None:
         now_ns = time.monotonic_ns()
         plane = frame.planes[0]
-        luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+        luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+            : frame.height, : frame.width
+        ]
         read = stamp.read(luma, now_ns)
         if read is None:
             self.unread += 1

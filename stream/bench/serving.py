@@ -11,6 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -35,7 +36,7 @@ class ServerProcess:
         self._log = log
         self.url = ""
 
-    def __enter__(self) -> ServerProcess:
+    def __enter__(self) -> Self:
         command = [sys.executable, *self.command, "--log-level", "warning", self.subcommand, "--port", "0"]
         said = self._log.open("ab") if self._log is not None else None
         try:

@@ -13,6 +13,7 @@ import dataclasses
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 from engine.signals import MotionFrame
 from renderer.base import Bytes, Picture, Renderer
@@ -20,6 +21,7 @@ from stream import cli, encoder, serve_command
 from stream.bench.stamp import Stamped
 from stream.config import Config, SignerSettings
 from stream.performer import Cast
+from stream.server import Beside
 from stream.shot import Shot
 
 SLOW_S = 0.1
@@ -113,7 +115,7 @@ def _obey(faults: Faults) -> None:
         faults.order(line)
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, beside: Sequence[Beside] = ()) -> int:
     """As `stream.server.serve`, under test."""
     import uvloop
 
@@ -125,7 +127,7 @@ def serve(config: Config) -> int:
     threading.Thread(target=_obey, args=(faults,), name="faults", daemon=True).start()
     cast = default_cast(config)
     try:
-        uvloop.run(run(config, under_test(cast, faults)))
+        uvloop.run(run(config, under_test(cast, faults), beside=beside))
     finally:
         cast.close()
     return 0

@@ -63,7 +63,7 @@ class Viewer:
         receiver._handle_rtp_packet = self._on_rtp  # type: ignore[method-assign]
         self.data: dict[str, RTCDataChannel] = {}
         for label in self.channels:
-            unordered = {"ordered": False, "maxRetransmits": 0} if label == "motion" else {}
+            unordered: dict[str, Any] = {"ordered": False, "maxRetransmits": 0} if label == "motion" else {}
             self.data[label] = channel = self.pc.createDataChannel(label, **unordered)
             channel.on("message", self._on_event if label == "events" else self._on_motion)
         self.pc.on("track", lambda track: self._tasks.append(asyncio.create_task(self._watch(track))))
