@@ -19,6 +19,7 @@ from stream.config import SignerSettings
 from stream.handoff import Ordered
 from stream.performer import SaidLike, SchedulerLike, SignerLike
 from stream.rendering import RendererFactory, RenderThreads
+from stream.rest_budget import RestBudget
 
 MOTION_FRAMES = 64
 """Frames that may wait for a late loop: two and a half seconds. Then signing waits for it too."""
@@ -39,6 +40,11 @@ class Performer:
     @property
     def backlog_ms(self) -> float:
         return self.signer.backlog_ms
+
+    @property
+    def resting(self) -> bool:
+        """Nothing to sign, and the hands lie still. A signer that cannot tell never rests."""
+        return bool(getattr(self.signer, "resting", False))
 
     async def say(self, caption: Caption) -> SaidLike:
         """Have a caption signed. Raises what the signer raises: BacklogFull, ValueError."""
@@ -75,6 +81,7 @@ class Pipeline:
         self._scheduler = scheduler
         self._render = RenderThreads(fps)
         self._lines: dict[str, _Line] = {}
+        self._rest = RestBudget(fps)
 
     def performer(self, name: str, signer: SignerLike) -> Performer:
         return Performer(name, self._scheduler, signer)
@@ -89,7 +96,9 @@ class Pipeline:
         self._lines[name] = _Line(channel, motion)
 
         def on_frame(frame: MotionFrame) -> None:
-            if channel.broadcast.watched:
+            if not channel.broadcast.watched:
+                self._rest.forget(name)
+            elif self._rest.due(name, channel.performer.resting, frame.pts_ns):
                 self._render.submit(name, frame)
             motion.put(frame)
 
@@ -111,6 +120,7 @@ class Pipeline:
         if line is not None:
             line.motion.close()  # first, so that an inference thread that waits in it is let go
             await asyncio.to_thread(self._scheduler.remove, name)
+            self._rest.forget(name)
             await self._render.remove(name)
 
     def stats(self) -> dict[str, object]:
