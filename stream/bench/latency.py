@@ -154,7 +154,7 @@ async def measure(
                 hears.events.clear()
                 await asyncio.sleep(0.3 + rng.random() * PERIOD_MS / 1000)  # at any moment of the period
                 accounts.append(await one(http, peer, listener, rng.choice(LETTERS)))
-                await hears.until(lambda: bool(hears.of_type("idle")), 30)
+                await hears.until(lambda: bool(hears.of_type("idle")), 60)
     finally:
         if peer is not listener:
             await peer.close()
@@ -176,7 +176,7 @@ async def one(
     def account() -> list[dict[str, Any]]:
         return [e for e in hears.of_type("latency") if e["id"] == said["id"]]
 
-    await hears.until(lambda: bool(account()), 15)
+    await hears.until(lambda: bool(account()), 60)
     return sums(posted_ns, account()[0], shown)
 
 

@@ -60,7 +60,7 @@ class AiortcPeer:
         await self.viewer.connect()
         return self
 
-    async def first_showing(self, gloss: int, timeout_s: float = 15.0) -> Sample:
+    async def first_showing(self, gloss: int, timeout_s: float = 60.0) -> Sample:
         """The first picture of that sign, or of a later one. Raises TimeoutError."""
         return await _first_showing(self, gloss, timeout_s)
 
@@ -117,7 +117,7 @@ class ChromiumPeer:
         self._offset_ns = await self._clock_offset_ns()
         return self
 
-    async def first_showing(self, gloss: int, timeout_s: float = 15.0) -> Sample:
+    async def first_showing(self, gloss: int, timeout_s: float = 60.0) -> Sample:
         return await _first_showing(self, gloss, timeout_s)
 
     def take(self) -> list[Sample]:
