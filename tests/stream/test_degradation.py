@@ -117,9 +117,9 @@ async def test_one_that_dies_misses_no_picture_and_is_rebuilt(studio, how, kind)
     assert studio.failures("hung") == 0
 
 
-async def test_killed_again_and_again_hardly_a_picture_is_repeated(studio):
+async def test_killed_again_and_again_every_dead_one_is_closed(studio):
     await studio.settled()
-    kills = 6
+    kills = 4
     for number in range(kills):
         studio.faults.kill()
         await studio.until(lambda n=number: studio.failures("dead") == n + 1)
