@@ -66,7 +66,7 @@ def test_it_begins_and_ends_at_rest_and_follows_the_rate(lexicon: Lexicon) -> No
 
 
 def test_composing_again_gives_the_same_and_goes_on(lexicon: Lexicon, tmp_path: Path) -> None:
-    config = CompositionConfig(language="ise", seed=5)
+    config = CompositionConfig(seed=5)
     for folder, counts in (("a", (4,)), ("b", (2, 4))):
         for count in counts:
             with SequenceWriter(tmp_path / folder) as writer:
