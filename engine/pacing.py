@@ -26,60 +26,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from engine.clock import NS_PER_S
+from engine.pacing_config import REASONS, PacingConfig
+from engine.pacing_demand import Demand
+from engine.pacing_estimates import Estimates
 from engine.pacing_memory import Memory
-from engine.pacing_plan import Item, choose, in_time, price_of_time
+from engine.pacing_plan import Item, choose, in_time
 from engine.pacing_tempo import MOST_BOOST, Tempo
 from engine.pacing_unit import Fate, Numbered, Unit
 from engine.signals import Gloss
 
-REASONS = {
-    "function": "left out to keep up: a function word",
-    "repeated": "left out to keep up: it was said a moment ago",
-    "less": "left out to keep up: other words tell more",
-    "long": "left out to keep up: spelling it takes longer than there is time",
-    "late": "left out: it came too late",
-    "pair": "left out to keep up with the word it belongs to: only together they mean what was said",
-    "initials": "abbreviated to keep up: it was spelled in full less than a minute ago",
-    "interrupted": "interrupted before it was signed",
-    "failed": "lost when the signer failed and was started again",
-}
-_FASTEST_BREVITY = 0.75
-"""How much of a pause is cut at most (the choreography does the same)."""
-_LONG_SHARE = 0.8
-"""A word that takes more of the time it may be late begins before it is due."""
-_QUIET_S = 10.0
 _FORESIGHT_S = 4.0
 """Who knows what comes within so many seconds needs no price to wait for something better."""
-
-
-@dataclass(frozen=True, slots=True)
-class PacingConfig:
-    """late_s: the last sign of a word begins at most so long after its caption (plus programme delay).
-
-    protected_s: so much more for negations and numbers. least_s: but a word always has so long after its
-    arrival. calm_s, hurried_s: see `Tempo`. remembered_s: see `Memory`. patience_s: hands at rest so long
-    sign also what is cheap. horizon: words looked at ahead. demand_s: over how long what is asked for is
-    compared with what there is time for.
-    """
-
-    late_s: float = 2.6
-    protected_s: float = 0.3
-    least_s: float = 1.5
-    calm_s: float = 0.5
-    hurried_s: float = 1.5
-    remembered_s: float = 60.0
-    patience_s: float = 0.8
-    horizon: int = 24
-    demand_s: float = 30.0
-
-    def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"PacingConfig.{name}: got {getattr(self, name)}, expected more than 0")
-        if self.calm_s >= self.hurried_s:
-            raise ValueError(
-                f"PacingConfig: got calm_s {self.calm_s}, expected less than hurried_s {self.hurried_s}"
-            )
 
 
 @dataclass(slots=True)
@@ -102,19 +59,17 @@ class Pacer:
         self.config = config or PacingConfig()
         self.waiting: deque[Unit] = deque()
         self.tempo = Tempo(self.config.calm_s, self.config.hurried_s)
-        self._seconds = seconds
+        self.estimates = Estimates(seconds, self.config)
         self._dt_s = 1 / fps
         self._memory = Memory(self.config.remembered_s)
-        self._demand: deque[tuple[int, float, float, bool]] = deque()
-        self._price = 0.0
+        self._demand = Demand(self.config.demand_s)
         self._idle_s = 0.0
         self._last_live: deque[Unit] = deque(maxlen=4)
-        self._stretch = {True: 1.0, False: 1.0}
 
     @property
     def pending(self) -> int:
-        """Glosses that wait here."""
-        return sum(len(unit.glosses) for unit in self.waiting)
+        """Glosses that wait here. May be asked from another thread, as `backlog_s` may."""
+        return sum(len(unit.glosses) for unit in tuple(self.waiting))
 
     @property
     def active(self) -> bool:
@@ -124,21 +79,12 @@ class Pacer:
     @property
     def price(self) -> float:
         """Bits a second of signing is worth just now; 0 while there is time for everything."""
-        return self._price
+        return self._demand.price
 
     def backlog_s(self, rate: float) -> float:
-        return sum(self._length_s(unit, len(unit.glosses), 1.0, 0.0) for unit in self.waiting) / rate
-
-    def measured(self, spelled: bool, took_s: float, expected_s: float) -> None:
-        """A sign took so long, at a tempo at which so much was expected: later estimates learn from it."""
-        if expected_s > 0:
-            ratio = min(max(took_s / expected_s, 0.5), 2.5)
-            self._stretch[spelled] += 0.1 * (ratio - self._stretch[spelled])
-
-    def expected_s(self, gloss: Gloss, rate: float) -> float:
-        """How long a gloss is thought to take at this rate and the present brevity."""
-        move_s, pause_s = self._seconds(gloss)
-        return (move_s + pause_s * (1 - _FASTEST_BREVITY * self.tempo.brevity)) / rate
+        """About how long what waits takes, were all of it signed."""
+        waiting = tuple(self.waiting)
+        return sum(self.estimates.length_s(unit, len(unit.glosses), rate, 0.0) for unit in waiting)
 
     def clear(self) -> list[Unit]:
         """Drop what waits, and give it back."""
@@ -171,7 +117,7 @@ class Pacer:
 
     def _arrived(self, unit: Unit, now_ns: int, rate: float) -> None:
         unit.arrived_ns = now_ns
-        unit.seconds = [self._seconds(gloss) for _, gloss in unit.glosses]
+        self.estimates.note(unit)
         if not unit.live:
             return
         self._pair(unit)
@@ -179,14 +125,8 @@ class Pacer:
             for said in (*list(self._last_live)[-2:], unit):
                 said.repeated = said.repeated or not said.protected
         self._last_live.append(unit)
-        count = self._initials(unit, now_ns)
-        seconds = self._length_s(unit, count, rate * MOST_BOOST, 1.0)
-        self._demand.append((now_ns, seconds, self._value(unit), unit.protected))
-        window_ns = round(self.config.demand_s * NS_PER_S)
-        while self._demand and now_ns - self._demand[0][0] > window_ns:
-            self._demand.popleft()
-        span_s = min(self.config.demand_s, max(8.0, (now_ns - self._demand[0][0]) / NS_PER_S))
-        self._price = price_of_time([entry[1:] for entry in self._demand], span_s)
+        seconds = self.estimates.length_s(unit, self._initials(unit, now_ns), rate * MOST_BOOST)
+        self._demand.add(now_ns, seconds, self._value(unit), unit.protected)
 
     def _pair(self, unit: Unit) -> None:
         """Tie a content word to the negation before it, within the sentence and three words."""
@@ -210,8 +150,8 @@ class Pacer:
             return
         full = [len(unit.glosses) for unit in units]
         items = self._items(units, full, now_ns, rate)
-        there_is_time = self._price == 0 or self._idle_s >= self.config.patience_s
-        alone = len(units) == 1 and busy_s < items[0].deadline_s and self._quiet(now_ns)
+        there_is_time = self._demand.price == 0 or self._idle_s >= self.config.patience_s
+        alone = len(units) == 1 and busy_s < items[0].deadline_s and self._demand.quiet(now_ns)
         if there_is_time and (alone or in_time(items, busy_s)):
             self._begin(units, 0, full, now_ns, busy_s, rate, out)
             return
@@ -224,15 +164,9 @@ class Pacer:
         if chosen:
             self._begin(units, chosen[0], short, now_ns, busy_s, rate, out)
         for unit, item in zip(units, items, strict=True):
-            needs_s = 0.0 if len(self.waiting) == 1 and self._quiet(now_ns) else item.last_s
+            needs_s = 0.0 if len(self.waiting) == 1 and self._demand.quiet(now_ns) else item.last_s
             if self.waiting and unit is self.waiting[0] and busy_s + needs_s > item.deadline_s:
                 self._leave_out(unit, now_ns, out)
-
-    def _quiet(self, now_ns: int) -> bool:
-        """So little is said that a long word may take its time: nobody waits for the hands."""
-        before = list(self._demand)[:-1]
-        recent = (seconds for at_ns, seconds, *_ in before if now_ns - at_ns < _QUIET_S * NS_PER_S)
-        return self._price == 0 and sum(recent) < _QUIET_S / 2
 
     def _horizon(self) -> list[Unit]:
         units: list[Unit] = []
@@ -245,7 +179,7 @@ class Pacer:
     def _choose(self, units: list[Unit], items: list[Item], busy_s: float) -> tuple[int, ...]:
         """The words to keep; a negated word only with its negation."""
         ahead_s = max((item.ready_s for item in items), default=0.0)
-        price_now = self._price if self._idle_s < self.config.patience_s else 0.0
+        price_now = self._demand.price if self._idle_s < self.config.patience_s else 0.0
         price = price_now * max(0.0, 1 - ahead_s / _FORESIGHT_S)
         place = {id(unit): i for i, unit in enumerate(units)}
         pairs = [(place.get(id(u.pair)), i) for i, u in enumerate(units) if u.pair is not None]
@@ -276,7 +210,7 @@ class Pacer:
     ) -> None:
         """Sign a word, if it is due, and leave out those before it."""
         unit = units[at]
-        if self._ready_ns(unit, counts[at], rate * MOST_BOOST) > now_ns + round(busy_s * NS_PER_S):
+        if self.estimates.ready_ns(unit, counts[at], rate * MOST_BOOST) > now_ns + round(busy_s * NS_PER_S):
             return
         if not unit.ready:  # its recordings are still being loaded
             return
@@ -320,25 +254,25 @@ class Pacer:
             why = "function"
         elif unit.repeated:
             why = "repeated"
-        elif self._length_s(unit, len(unit.glosses) - 1, MOST_BOOST, 1.0) > config.late_s:
+        elif self.estimates.length_s(unit, len(unit.glosses) - 1, MOST_BOOST) > config.late_s:
             why = "long"
-        elif unit.arrived_ns is not None and self._deadline_ns(unit, in_grace=False) < unit.arrived_ns:
+        elif (
+            unit.arrived_ns is not None and self.estimates.deadline_ns(unit, in_grace=False) < unit.arrived_ns
+        ):
             why = "late"
         else:
             why = "less"
         unit.glosses = []
         out.fates.append(unit.fate("omitted", now_ns, REASONS[why]))
 
-    # -- estimates -------------------------------------------------------------------------------
-
     def _items(self, units: list[Unit], counts: list[int], now_ns: int, rate: float) -> list[Item]:
         fast = rate * MOST_BOOST
         return [
             Item(
-                ready_s=max(0.0, (self._ready_ns(unit, count, fast) - now_ns) / NS_PER_S),
-                deadline_s=(self._deadline_ns(unit) - now_ns) / NS_PER_S,
-                length_s=self._length_s(unit, count, fast, 1.0),
-                last_s=self._length_s(unit, count - 1, fast, 1.0),
+                ready_s=max(0.0, (self.estimates.ready_ns(unit, count, fast) - now_ns) / NS_PER_S),
+                deadline_s=(self.estimates.deadline_ns(unit) - now_ns) / NS_PER_S,
+                length_s=self.estimates.length_s(unit, count, fast),
+                last_s=self.estimates.length_s(unit, count - 1, fast),
                 value=self._value(unit),
                 protected=unit.protected,
             )
@@ -351,30 +285,6 @@ class Pacer:
             return len(unit.glosses)
         return self._memory.initials(unit.key, now_ns) or len(unit.glosses)
 
-    def _ready_ns(self, unit: Unit, count: int, rate: float) -> int:
-        """When it may begin: a word too long for its time begins before it, as far as a delay allows."""
-        if not unit.delay_ns:
-            return 0
-        over_s = self._length_s(unit, count - 1, rate, 1.0) - _LONG_SHARE * self.config.late_s
-        return unit.due_ns - min(max(0, round(over_s * NS_PER_S)), unit.delay_ns)
-
-    def _deadline_ns(self, unit: Unit, in_grace: bool = True) -> int:
-        late_s = self.config.late_s + (self.config.protected_s if unit.protected else 0.0)
-        late_ns = unit.time_ns + (unit.delay_ns or 0) + round(late_s * NS_PER_S)
-        if not in_grace:
-            return late_ns
-        return max(late_ns, (unit.arrived_ns or 0) + round(self.config.least_s * NS_PER_S))
-
-    def _length_s(self, unit: Unit, count: int, rate: float, brevity: float) -> float:
-        """How long the first `count` glosses take."""
-        moving = pausing = 0.0
-        for move_s, pause_s in unit.seconds[:count] or map(
-            self._seconds, (g for _, g in unit.glosses[:count])
-        ):
-            moving, pausing = moving + move_s, pausing + pause_s
-        pausing *= 1 - _FASTEST_BREVITY * brevity
-        return self._stretch[unit.spelled] * (moving + pausing) / rate
-
     def _late_s(self, now_ns: int, busy_s: float, rate: float) -> float:
         """How late, at the present tempo, the latest of the waiting words would begin."""
         late_s, free_s = 0.0, busy_s
@@ -382,7 +292,7 @@ class Pacer:
         for unit in self._horizon():
             begin_s = max(free_s, (unit.due_ns - now_ns) / NS_PER_S)
             late_s = max(late_s, begin_s - (unit.time_ns + (unit.delay_ns or 0) - now_ns) / NS_PER_S)
-            free_s = begin_s + self._length_s(unit, len(unit.glosses), rate, self.tempo.brevity)
+            free_s = begin_s + self.estimates.length_s(unit, len(unit.glosses), rate, self.tempo.brevity)
         return late_s
 
 

@@ -17,7 +17,8 @@ from typing import Any
 from engine.choreography.base import AnyChoreography, gloss_seconds
 from engine.choreography.config import FASTEST
 from engine.clock import NS_PER_S
-from engine.pacing import REASONS, Pacer, PacingConfig
+from engine.pacing import Pacer
+from engine.pacing_config import REASONS, PacingConfig
 from engine.pacing_unit import Fate, Kind, Numbered, Unit
 from engine.signals import IDLE, MotionFrame
 
@@ -189,10 +190,10 @@ class PacedLine:
         """A sign begins: how long did the one before take, and how long was it thought to?"""
         if self._timed is not None:
             began_ns, expected_s, spelled = self._timed
-            self.pacer.measured(spelled, (frame.pts_ns - began_ns) / NS_PER_S, expected_s)
+            self.pacer.estimates.measured(spelled, (frame.pts_ns - began_ns) / NS_PER_S, expected_s)
         unit = self._of.get(frame.gloss)
         self._timed = None
         if unit is not None and unit.live:
             gloss = next(gloss for index, gloss in unit.glosses if index == frame.gloss)
-            expected_s = self.pacer.expected_s(gloss, state.rate)
+            expected_s = self.pacer.estimates.expected_s(gloss, state.rate, self.pacer.tempo.brevity)
             self._timed = frame.pts_ns, expected_s, gloss.spelled

@@ -20,7 +20,7 @@ from engine.choreography.config import FASTEST
 from engine.choreography.state import checked_rate
 from engine.choreography.store import MotionSource
 from engine.lexicon.languages import language_info
-from engine.pacing import REASONS, PacingConfig
+from engine.pacing_config import REASONS, PacingConfig
 from engine.pacing_line import PacedLine
 from engine.pacing_unit import Fate, units_of
 from engine.signals import Caption, Gloss, MotionFrame

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.pacing import REASONS, PacingConfig
+from engine.pacing_config import REASONS, PacingConfig
 from engine.pacing_memory import Memory
 from engine.pacing_plan import FRONTIER, Item, choose, in_time, price_of_time
 from engine.pacing_tempo import MOST_BOOST, Tempo
@@ -243,7 +243,7 @@ EVENT = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(EVENT, max_size=30), st.sampled_from([None, 0.0, 1.5]), st.floats(0.5, 2.0))
 def test_every_word_has_one_fate(events: list[tuple], delay_s: float | None, rate: float) -> None:
     """Live and typed text, interruptions and recordings that cannot be loaded, in any order."""
@@ -306,7 +306,7 @@ ITEM = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(ITEM, max_size=8), st.floats(0, 3), st.sampled_from([0.0, 3.0, 12.0]))
 def test_the_plan_is_as_good_as_trying_everything(items: list[Item], free_s: float, price: float) -> None:
     def worth(kept: tuple[int, ...]) -> float:

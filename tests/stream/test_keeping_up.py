@@ -209,7 +209,7 @@ async def test_a_programme_delay_is_kept_by_the_server(launch):
 # -- an hour in seconds -----------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.integers(0, 10_000),
     st.sampled_from(["captions", "rollup", "asr"]),
