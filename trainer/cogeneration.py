@@ -45,8 +45,9 @@ class CogenerationTraining:
     with the model's own frames at the end, reached linearly after `rollout_after` of the training. noise:
     spread of the disturbance in the other ones. unknown: share of windows of glosses that lack what is to
     come or what was. velocity, forecasts, timing: weights of the losses beside that of the frame.
-    start_share: share of crops that begin with the utterance. development: sequences held back for looking.
-    letters: the glosses are letters of alphabets (off: signs). most: at most so many sequences.
+    start_share: share of crops that begin with the utterance. doubled_share: of crops that hold a doubled
+    gloss. development: sequences held back for looking. letters: the glosses are letters of alphabets (off:
+    signs). most: at most so many sequences.
     """
 
     width: int = 96
@@ -70,6 +71,7 @@ class CogenerationTraining:
     forecasts: float = 0.3
     timing: float = 0.3
     start_share: float = 0.2
+    doubled_share: float = 0.1
     development: int = 18
     letters: bool = True
     most: int = 0
@@ -86,7 +88,7 @@ class CogenerationTraining:
     )
 
     def __post_init__(self) -> None:
-        for name in ("rollout", "rollout_after", "unknown", "start_share"):
+        for name in ("rollout", "rollout_after", "unknown", "start_share", "doubled_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"CogenerationTraining.{name}: got {getattr(self, name)}, expected 0..1")
         for name in ("noise", "velocity", "forecasts", "timing", "most"):
@@ -120,6 +122,8 @@ class CogenerationTask:
         self.dev = corpus.utterances[::every][: config.development]
         held = {id(u) for u in self.dev}
         self.train = [u for u in corpus.utterances if id(u) not in held]
+        self.doubled = [(u, int(u.ends[i])) for u in self.train for i in range(len(u.tokens) - 1)
+                        if u.tokens[i] == u.tokens[i + 1] and not u.word_ends[i]]  # fmt: skip
         torch.manual_seed(config.loop.seed)
         sizes = {f.name: getattr(config, f.name) for f in dataclasses.fields(CogenerationConfig)
                  if hasattr(config, f.name)}  # fmt: skip
@@ -161,6 +165,11 @@ class CogenerationTask:
         chosen = []
         for index in rng.integers(0, len(self.train), c.batch):
             u = self.train[index]
+            if self.doubled and rng.random() < c.doubled_share:
+                u, place = self.doubled[int(rng.integers(0, len(self.doubled)))]
+                at = place - int(rng.integers(0, c.frames // 2))
+                chosen.append((u, min(max(at, 0), max(0, len(u) - c.frames))))
+                continue
             furthest = max(0, len(u) - c.frames)
             at = 0 if rng.random() < c.start_share else int(rng.integers(0, furthest + 1))
             chosen.append((u, at))

@@ -30,11 +30,12 @@ from engine.choreography.cogeneration_model import DEFAULT, CogenerationModel
 from engine.choreography.cogeneration_run import Ahead, CorrectorLike, Given, Run, Waiting
 from engine.choreography.config import Timing
 from engine.choreography.lexical import LexiconChoreography, mirror_quaternions
+from engine.choreography.slide import slide_aside
 from engine.choreography.state import LexiconState, Phase
 from engine.choreography.store import MotionSource
 from engine.features import pack, unpack
 from engine.rotations import quaternion_from_rotvec, rotvec_from_quaternion
-from engine.signals import Gloss, MotionFrame
+from engine.signals import FloatArray, Gloss, MotionFrame
 from engine.skeleton import mirror_expression, mirror_hands, mirror_pose, mirror_smplx
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ _RISE_S, _SEAM_S = 0.16, 0.3
 """How long the difference takes to fade from rest to the model, and from signs or the other hand to it."""
 
 
+_ASIDE_M = 0.02
+"""How far the hand steps aside in a frame, at most."""
 CORRECTOR = DEFAULT.parent / "corrector"
 """The corrector that is shipped."""
 
@@ -64,6 +67,8 @@ class CogenerationSigning:
     queue: deque[Waiting] = field(default_factory=deque)
     source: Source = Source.LEXICON
     run: Run | None = None
+    aside_m: float = 0.0
+    """How far the hand is put aside just now, for a doubled letter."""
     rate_made: float = 1.0
     """The rate that the run decodes at."""
 
@@ -224,7 +229,7 @@ class CogenerationChoreography:
 
     def _stand(self, state: CogenerationSigning) -> None:
         """The run is over: the hands are the lexicon's again, where they are."""
-        state.run, state.source = None, Source.LEXICON
+        state.run, state.source, state.aside_m = None, Source.LEXICON, 0.0
 
     # -- generated frames --------
 
@@ -242,6 +247,7 @@ class CogenerationChoreography:
             self._stand(state)
             if rested and not state.queue:
                 self._lexical._go_to_rest(life)
+                life.inertia.jump(*self._lexical._target(life), _RISE_S)  # it is all but there
             return None
         return self._show(given, state, pts_ns)
 
@@ -253,10 +259,10 @@ class CogenerationChoreography:
         turned = given.begins and life.mirrored != life.left_handed
         if turned:
             life.mirrored = life.left_handed
+        quaternions = self._put_aside(quaternion_from_rotvec(smplx), given, state)
         if life.mirrored:
             pose, hands, smplx = mirror_pose(pose), mirror_hands(hands), mirror_smplx(smplx)
-            expression = mirror_expression(expression)
-        quaternions = quaternion_from_rotvec(smplx)
+            quaternions, expression = mirror_quaternions(quaternions), mirror_expression(expression)
         if turned or state.run is None or state.run.fresh:
             rising = not turned and state.run is not None and state.run.from_rest
             life.inertia.jump(quaternions, expression, _RISE_S if rising else _SEAM_S, eager=rising)
@@ -271,6 +277,14 @@ class CogenerationChoreography:
         )
         life.frame += 1
         return frame
+
+    def _put_aside(self, quaternions: FloatArray, given: Given, state: CogenerationSigning) -> FloatArray:
+        """The step aside between doubled letters, which a model may have seen too seldom to learn it."""
+        if self._model.steps_aside:
+            return quaternions
+        change = given.doubled * self._timing.slide_m - state.aside_m
+        state.aside_m += min(max(change, -_ASIDE_M), _ASIDE_M)
+        return slide_aside(self._body, quaternions, state.aside_m) if state.aside_m else quaternions
 
     # -- what is not known --------
 

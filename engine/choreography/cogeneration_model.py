@@ -65,7 +65,8 @@ class Channels:
 
 class CogenerationModel:
     """See the module. words: in the order of their tokens, after the special ones. fps: of the motion
-    learned. letters: the words are letters of alphabets, and no signs."""
+    learned. letters: the words are letters of alphabets, and no signs. about: whatever else is
+    told of it; `steps_aside`: it has learned to, between doubled letters."""
 
     def __init__(
         self, network: Cogenerator, words: Sequence[str], languages: Sequence[str], normaliser: Normaliser,
@@ -111,6 +112,11 @@ class CogenerationModel:
     def labels(self, language: str) -> tuple[str, ...]:
         """What the model knows in a language."""
         return tuple(word.partition("/")[2] for word in self.words if word.startswith(f"{language}/"))
+
+    @property
+    def steps_aside(self) -> bool:
+        """Whether it moves the hand aside between doubled letters by itself."""
+        return bool(self.about.get("steps_aside", False))
 
     @staticmethod
     def blank() -> int:

@@ -90,6 +90,7 @@ class _Made:
     ends: bool
     pads: bool
     rests: bool
+    doubled: int
     begins: Waiting | None
     clock: GlossClock
     present: Waiting | None
@@ -100,12 +101,13 @@ class _Made:
 @dataclass(frozen=True, slots=True)
 class Given:
     """A frame that is given out. label: its gloss, or -1. begins, ends: whether it is a gloss's first or
-    last."""
+    last. doubled: how often its letter came just before, within the word."""
 
     vector: FloatArray
     label: int
     begins: bool
     ends: bool
+    doubled: int
 
 
 @dataclass(eq=False)
@@ -193,7 +195,7 @@ class Run:
         self._made.popleft()
         vector = self._corrected.pop(first.number, first.vector)
         self.unfinished -= first.ends
-        return Given(vector, first.label, first.begins is not None, first.ends)
+        return Given(vector, first.label, first.begins is not None, first.ends, first.doubled)
 
     @property
     def frames_left(self) -> int:
@@ -219,7 +221,20 @@ class Run:
         ends = self.clock.over and self.present is not None and not pads
         self._pads += pads
         self._made.append(
-            _Made(self._count, vector, index, ends, pads, self.resting, begins, clock, present, resting, past)
+            _Made(
+                self._count,
+                vector,
+                index,
+                ends,
+                pads,
+                self.resting,
+                self._doubled(),
+                begins,
+                clock,
+                present,
+                resting,
+                past,
+            )
         )
         self._count += 1
 
@@ -239,6 +254,10 @@ class Run:
             self.present, self.resting = None, True
         self.clock.start(self._focus())
         return begins
+
+    def _doubled(self) -> int:
+        token = None if self.present is None else self.present.token
+        return sum(1 for _ in itertools.takewhile(lambda before: before == (token, False), self._past))
 
     def _end_rest(self) -> None:
         """Glosses came while the hands go to rest: the next one begins from where they are."""
@@ -308,8 +327,11 @@ class Run:
                 self.unfinished -= 1
             self._pads -= made.pads
             self.clock, self.present, self.resting, self._past = (
-                made.clock, made.present, made.resting, made.past,
-            )  # fmt: skip
+                made.clock,
+                made.present,
+                made.resting,
+                made.past,
+            )
             self._count = made.number
         with torch.inference_mode():
             self._state.rewind(frames)

@@ -107,6 +107,18 @@ def test_what_is_generated_looks_like_the_recordings(model: CogenerationModel) -
     assert np.degrees(np.diag(apart)).mean() < 10
 
 
+def test_doubled_letters_step_aside(choreography: CogenerationChoreography) -> None:
+    state = choreography.open()
+    choreography.append(spelled("lll ll"), state)
+    frames = finish(choreography, state)
+    across = [[f.pose[4, 0] for f in frames if f.gloss == i][-2] for i in range(5)]
+    assert across[0] - across[1] > 0.05
+    assert across[1] - across[2] > 0.05
+    assert across[3] - across[4] > 0.05
+    assert abs(across[0] - across[3]) < 0.05, "another word begins where the first one did"
+    assert np.abs(np.diff(wrists(frames), axis=0)).max() < 0.35
+
+
 def test_the_same_glosses_and_seed_give_the_same_frames(choreography: CogenerationChoreography) -> None:
     """Two signers side by side, stepped in turn, and one alone: no signer changes another."""
     states = [choreography.open(seed=s) for s in (5, 6)]
