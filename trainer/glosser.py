@@ -41,6 +41,7 @@ class GlosserConfig:
     word_dropout: share of source words left out while training. name_share: share of sentences in which a
     word that is alike on both sides takes a name seat. prefix_share: share of sentences cut short on both
     sides, for streaming. head_start: embeddings start from latent semantic analysis of the pairs.
+    calm_epochs: epochs with little noise (`calm`) before those of `loop`; 0: none.
     """
 
     pieces: int = 1500
@@ -57,8 +58,11 @@ class GlosserConfig:
     name_share: float = 0.05
     prefix_share: float = 0.0
     head_start: bool = True
+    calm_epochs: int = 12
     objective: Objective = field(default_factory=Objective)
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=36, evaluate_every=3))
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(epochs=20, evaluate_every=4, learning_rate=6e-4, warmup_steps=300)
+    )
 
     def __post_init__(self) -> None:
         for name in ("subword_dropout", "word_dropout", "name_share", "prefix_share"):
@@ -66,6 +70,17 @@ class GlosserConfig:
                 raise ValueError(f"GlosserConfig.{name}: got {getattr(self, name)}, expected 0 <= {name} < 1")
         if self.batch < 1 or self.least < 1:
             raise ValueError(f"GlosserConfig: got batch={self.batch}, least={self.least}; expected >= 1")
+        if self.calm_epochs < 0:
+            raise ValueError(f"GlosserConfig.calm_epochs: got {self.calm_epochs}, expected >= 0")
+
+    def calm(self) -> GlosserConfig:
+        """The training that comes first: with full noise from the start, twice the epochs are needed."""
+        loop = dataclasses.replace(
+            self.loop, epochs=self.calm_epochs, learning_rate=1e-3, warmup_steps=400, average=0.997
+        )
+        return dataclasses.replace(
+            self, dropout=min(self.dropout, 0.15), subword_dropout=0.0, calm_epochs=0, loop=loop
+        )
 
 
 def pad(rows: Sequence[Sequence[int]]) -> Tensor:
@@ -178,8 +193,12 @@ def train(
 ) -> SlulModel:
     """Train one model into `folder`, resuming what it holds. Returns the averaged model.
 
-    start: a model whose weights are gone on from. Raises ValueError where its words are not these pairs'.
+    start: a model whose weights are gone on from; else `calm_epochs` come first, in the folder `calm` beside
+    the model. Raises ValueError where the start's words are not these pairs'.
     """
+    if start is None and config.calm_epochs:
+        start = folder / "calm"
+        train(pairs, dev, config.calm(), start, device)
     if start is not None:
         config = dataclasses.replace(config, head_start=False)  # its embeddings have learned already
     task = GlosserTask(pairs, dev, config, device)

@@ -57,7 +57,11 @@ def ablate(
         for name, objective in compared.items():
             if any(row["setting"] == name and row["seed"] == str(seed) for row in rows):
                 continue
-            merged = {**settings, "objective": {**settings.get("objective", {}), **objective}}
+            merged = {
+                "calm_epochs": 0,
+                **settings,
+                "objective": {**settings.get("objective", {}), **objective},
+            }
             merged["loop"] = {**settings.get("loop", {}), "seed": seed}
             place = folder / f"{name.replace(' + ', '-').replace(' ', '-').lower()}-{seed}"
             train(pairs, dev, configured(GlosserConfig, merged), place, start=start)

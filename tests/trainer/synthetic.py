@@ -46,6 +46,7 @@ def config(**over: object) -> GlosserConfig:
         "dropout": 0.0,
         "batch": 16,
         "name_share": 0.3,
+        "calm_epochs": 0,
         "objective": Objective(),
         "loop": LoopConfig(epochs=14, learning_rate=6e-3, warmup_steps=20, average=0.9, evaluate_every=14),
     }

@@ -16,7 +16,7 @@ from tests.trainer.synthetic import config, pairs
 from trainer.configuration import configured, read_settings
 from trainer.data.pairs import read_table
 from trainer.data.phoenix import normalise_glosses, read_pairs
-from trainer.glosser import GlosserConfig, GlosserTask
+from trainer.glosser import GlosserConfig, GlosserTask, train
 from trainer.glosser_ablation import SETTINGS, ablate
 from trainer.glosser_eval import words_dropped
 from trainer.glosser_losses import Objective, contrastive, mask_probabilities
@@ -248,3 +248,21 @@ def test_teachers_retell_only_the_training_text(tmp_path: Path) -> None:
     right = {pair.words: pair.glosses for pair in data}
     assert sum(pair.glosses == right[pair.words] for pair in told) > 0.8 * len(told)
     assert open_checkpoint(tmp_path)[1]["kind"] == "handstream-slul-1"
+
+
+def test_calm_epochs_come_first_and_a_second_call_changes_nothing(tmp_path: Path) -> None:
+    settings = config(calm_epochs=2, dropout=0.3, subword_dropout=0.1)
+    settings = dataclasses.replace(
+        settings, loop=dataclasses.replace(settings.loop, epochs=1, evaluate_every=1)
+    )
+    calm = settings.calm()
+    assert (calm.dropout, calm.subword_dropout, calm.calm_epochs, calm.loop.epochs) == (0.15, 0.0, 0, 2)
+    said = train(pairs(40), [], settings, tmp_path).weights()
+    first = open_checkpoint(tmp_path / "calm")[0]
+    assert any(not torch.equal(said[name], first[name]) for name in said)
+    before = (tmp_path / "log.csv").read_text()
+    again = train(pairs(40), [], settings, tmp_path).weights()
+    assert all(torch.equal(said[name], again[name]) for name in said)
+    assert (tmp_path / "log.csv").read_text() == before
+    with pytest.raises(ValueError, match="calm_epochs"):
+        config(calm_epochs=-1)
