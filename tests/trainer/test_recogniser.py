@@ -18,7 +18,10 @@ from engine.lexicon import Lexicon
 from engine.signals import Motion
 from engine.skeleton import POSE_HAND
 from trainer.data.compositions import Composer, CompositionConfig
+from trainer.data.words import is_held_back, letter_glosses
 from trainer.loop import Loop, LoopConfig
+from trainer.metrics.text import word_error_rate
+from trainer.motion_eval_command import RECOGNISER
 from trainer.recogniser import Recogniser, RecogniserConfig
 from trainer.recogniser_features import FEATURES, PER_HAND, features
 from trainer.recogniser_search import beam_search, greedy
@@ -132,3 +135,16 @@ def test_it_learns_to_read_what_it_has_not_seen(composer: Composer, tmp_path: Pa
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 99}))
     with pytest.raises(ValueError, match="version 99, expected"):
         Recogniser.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("language", ["ase", "gsg", "sgg"])
+def test_the_shipped_one_reads_words_that_were_never_composed_for_training(language: str) -> None:
+    lexicon = Lexicon.default()
+    composer = Composer(lexicon, CompositionConfig(language=language))
+    words = ["husky", "sleek", "becue", "bisam", "gewaltig", "konsult", "private", "gepresst"]
+    held = [w for w in words if is_held_back(letter_glosses(lexicon, language, w))]
+    assert len(held) >= 3
+    judge = Recogniser.load(RECOGNISER)
+    clips = [composer.spell(word, name=word, rate=1.0) for word in held]
+    said = [" ".join(judge.read(clip.motion, language)) for clip in clips]
+    assert word_error_rate(said, [" ".join(clip.glosses) for clip in clips]) <= 15
