@@ -123,6 +123,7 @@ def account(replayed: Replayed, utterances: Sequence[Spoken], config: FeedConfig
         "words_abbreviated": sum(n for (kind, _), n in replayed.fates.items() if kind == "abbreviated"),
         "words_unaccounted": len(replayed.unaccounted),
         "signed_twice": replayed.twice,
+        "changes_told": len(replayed.changes),
         "letters_lost": balance[0],
         "letters_too_often": balance[1],
         "lag_s": percentiles([lag for _, lag in replayed.begins]),
