@@ -10,6 +10,8 @@ serve` has none.
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import sys
 import threading
 import time
@@ -26,6 +28,10 @@ from stream.shot import Shot
 
 SLOW_S = 0.1
 """What each drawing takes longer while it is slow: two and a half frames."""
+
+
+ORPHAN_S = 10.0
+"""How long it outlives whoever started it."""
 
 
 class Faults:
@@ -113,6 +119,9 @@ def _break_encoders(faults: Faults) -> None:
 def _obey(faults: Faults) -> None:
     for line in sys.stdin:
         faults.order(line)
+    # Whoever measured is gone. Killed, it could not end us; otherwise its signal is on its way already.
+    time.sleep(ORPHAN_S)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def serve(config: Config, beside: Sequence[Beside] = ()) -> int:
