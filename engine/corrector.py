@@ -32,7 +32,17 @@ from torch.nn import functional
 
 from engine.checkpoint import open_checkpoint, save_checkpoint
 from engine.features import MODALITIES, SLICES, WIDTH, WIDTHS, Normaliser
-from engine.nn.correction import FAR, HASTE, LITTLE, STREAMS, CorrectionLayer, Linear3, Norm3
+from engine.nn.correction import (
+    FAR,
+    HASTE,
+    LITTLE,
+    MEET,
+    STREAMS,
+    SURE,
+    CorrectionLayer,
+    Linear3,
+    Norm3,
+)
 from engine.nn.correction_geometry import DISAGREEMENTS, Geometry, QuickGeometry, folded
 from engine.nn.correction_quick import QuickCorrection
 
@@ -169,9 +179,10 @@ class Corrector(nn.Module):
             return vectors + change * self.spread
         # What agrees is left alone: without this, what a network of this size invents is more than a good
         # generator's modalities are apart.
-        amount = (apart * self.scale).square().mean(-1, keepdim=True).sqrt().tanh()
-        corrected = vectors + change * self.spread * amount
-        pose, hands, fingers = (HASTE * gate(x) for gate, x in zip(self.gates, states, strict=True))
+        size = (apart * self.scale).square().mean(-1, keepdim=True).sqrt()
+        corrected = vectors + change * self.spread * size.tanh()
+        faith = HASTE * (MEET + (1 - MEET) * (size / SURE).square().tanh())
+        pose, hands, fingers = (faith * gate(x) for gate, x in zip(self.gates, states, strict=True))
         nearer = torch.cat([pose, hands], -1) * apart[..., :312]
         hand = folded(apart[..., 120:312], 2, 16, 6)[..., 1:, :].flatten(-3)  # body less hands
         still = self.spread > 0

@@ -34,7 +34,7 @@ from engine.nn.correction_geometry import Geometry
 from engine.signals import FloatArray, Motion
 from trainer.cogeneration import CogenerationTraining
 from trainer.cogeneration import train as train_generator
-from trainer.corrector import CorrectorTraining
+from trainer.corrector import Clip, CorrectorTraining
 from trainer.corrector import train as train_corrector
 from trainer.corrector_clips import clips_of, performed, utterances
 from trainer.corrector_plot import plot_weights
@@ -64,9 +64,10 @@ class AblationConfig:
             inner=128,
             batch=8,
             frames=32,
-            most=160,
+            most=120,
             development=4,
-            steps_an_epoch=40,
+            rollout=0.0,
+            steps_an_epoch=30,
             loop=LoopConfig(
                 epochs=4,
                 learning_rate=4e-3,
@@ -84,7 +85,7 @@ class AblationConfig:
             place=0.0,
             batch=8,
             frames=24,
-            most=60,
+            most=40,
             development=4,
             steps_an_epoch=10,
             loop=LoopConfig(
@@ -126,12 +127,14 @@ def ablate(
     add("separate decoders", [_mixed(parts) for parts in zip(*together, strict=True)])
     add("body only", [_from_body(clip) for clip in together[0]])
     add("without correction", together[0])
-    logs = {}
+    logs: dict[str, Path] = {}
+    clips: list[Clip] = []
     for form in FORMS:
         place = folder / f"corrector-{form}"
         settings = dataclasses.replace(config.corrector, weighting=form)
         if not (place / "config.json").exists():
-            train_corrector(clips_of(folders, settings.most, folder / "generator-0"), settings, place)
+            clips = clips or clips_of(folders, settings.most, folder / "generator-0")
+            train_corrector(clips, settings, place)
         corrector = Corrector.open(place)
         with torch.inference_mode():
             fixed = [corrector(torch.from_numpy(clip)[None])[0].numpy() for clip in together[0]]

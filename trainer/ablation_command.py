@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, action="append", default=[], metavar="FOLDER", help="prepared sequences"
     )
     parser.add_argument("--language", default="ase", help="signed language of the words (default ase)")
-    parser.add_argument("--texts", type=int, default=400, help="without --data: texts to compose")
-    parser.add_argument("--words", type=int, default=50, help="held-back words to measure on (default 50)")
+    parser.add_argument("--texts", type=int, default=160, help="without --data: texts to compose")
+    parser.add_argument("--words", type=int, default=24, help="held-back words to measure on (default 24)")
     parser.add_argument("--config", type=Path, metavar="FILE.json", help="settings of the trainings")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="one, as corrector.loop.epochs=4"

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from engine.features import MODALITIES, SLICES
-from engine.nn.correction import FAR, HASTE, LITTLE, STREAMS
+from engine.nn.correction import FAR, HASTE, LITTLE, MEET, STREAMS, SURE
 from engine.signals import FloatArray
 
 if TYPE_CHECKING:
@@ -133,10 +133,14 @@ class QuickCorrection:
             return np.asarray(vector + change)
         apart = self.apart[row, slot]
         scaled = apart * self.scale
-        change *= np.tanh(np.sqrt(scaled @ scaled / np.float32(len(scaled))))
+        size = np.sqrt(scaled @ scaled / np.float32(len(scaled)))
+        change *= np.tanh(size)
+        faith = np.float32(HASTE) * (
+            np.float32(MEET) + np.float32(1 - MEET) * np.tanh((size / np.float32(SURE)) ** 2)
+        )
         pose, hands, fingers = (w @ s + b for (w, b), s in zip(self.gates, states, strict=True))
         hand = apart[120:312].reshape(2, 16, 6)[:, 1:].reshape(-1)
         moved = np.zeros_like(change)
         moved[:120], moved[120:312] = pose * apart[:120], hands * apart[120:312]
         moved[462:642] = -fingers * hand
-        return np.asarray(vector + change + moved * (np.float32(HASTE) * self.still))
+        return np.asarray(vector + change + moved * (faith * self.still))
