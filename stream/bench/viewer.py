@@ -110,16 +110,19 @@ class Viewer:
         return [e for e in self.events if e["type"] == kind]
 
     async def close(self, delete: bool = True) -> None:
-        if delete and self.session:
-            assert self.http is not None
-            async with self.http.delete(f"{self.base}{self.session.lstrip('/')}"):
-                pass
-        await self.pc.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._own and self.http is not None:
-            await self.http.close()
+        """Leave, and tell the server unless `delete` is false. What that raises comes after all is closed."""
+        try:
+            if delete and self.session:
+                assert self.http is not None
+                async with self.http.delete(f"{self.base}{self.session.lstrip('/')}"):
+                    pass
+        finally:
+            await self.pc.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._own and self.http is not None:
+                await self.http.close()
 
     async def _on_rtp(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         self.packets += 1
