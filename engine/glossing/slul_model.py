@@ -52,6 +52,7 @@ class SlulModel:
         self.device = device
         self.vocabulary = vocabulary
         self._understood: dict[str, bool] = {}
+        self._letters = frozenset("".join(vocabulary.words))
 
     @classmethod
     def open(cls, folder: Path) -> SlulModel:
@@ -130,9 +131,12 @@ class SlulModel:
     def is_name(self, word: Word, cased: bool = False) -> bool:
         """Whether a word is to be spelled: unknown, nothing it could be read from, and not a small word.
 
-        cased: the text it stands in uses capitals, so that a word without one is no name.
+        cased: the text it stands in uses capitals, so that a word without one is no name. A word with letters
+        that the model never saw (another alphabet) is always spelled, for it cannot be read at all.
         """
         known = self.vocabulary.words
+        if not self._letters.issuperset(word.text):
+            return True
         if len(word.text) < 4 or (cased and not word.capital):
             return False
         if word.text not in self._understood:

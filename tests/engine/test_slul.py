@@ -89,7 +89,7 @@ def test_names_survive_spelled_exactly_once(model: SlulModel, beam: int) -> None
 
 def test_another_alphabet_is_spelled(model: SlulModel) -> None:
     said = lines_of(model, "погода завтра 天気", "🙂 ... !", "heute schneit es im norden")
-    assert spelled("погода") in said[0].split()
+    assert {spelled("погода"), spelled("завтра"), spelled("天気")} <= set(said[0].split())
     assert said[1] == ""
     assert said[2] == "HEUTE NORD SCHNEE"
 
