@@ -36,6 +36,8 @@ class Recorder:
             raise ValueError(f"--out: got {path!r}, expected - or a name ending in {', '.join(FORMATS)}")
         self.path, self.frames, self.failed = path, 0, ""
         self._format, self._fps = FORMATS[suffix], Fraction(round(fps * 1000), 1000)
+        # y4m knows no times, only a rate
+        self._tick = 1 / self._fps if suffix == ".y4m" else MICROSECONDS
         self._shots: Latest[None, Shot] = Latest()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -65,9 +67,11 @@ class Recorder:
 
     def _record(self) -> None:
         target: Any = sys.stdout.buffer if self.path == "-" else self.path
-        options = {"movflags": "frag_keyframe+empty_moov"} if self._format in ("mp4", "mov") else {}
+        options = {"flush_packets": "1"}
+        if self._format in ("mp4", "mov"):
+            options["movflags"] = "frag_keyframe+empty_moov"
         stream: Any = None
-        first_ns = last_us = 0
+        first_ns = last = 0
         with av.open(target, "w", format=self._format, options=options) as container:
             container.metadata["comment"] = LABEL
             while (items := self._shots.take()) is not None:
@@ -75,12 +79,13 @@ class Recorder:
                     rows, width = shot.i420.shape
                     if stream is None:
                         stream = self._stream(container, width, rows * 2 // 3)
-                        first_ns, last_us = shot.pts_ns, -1
+                        first_ns, last = shot.pts_ns, -1
                     if (stream.width, stream.height) != (width, rows * 2 // 3):
                         raise OSError("the picture has changed its size; start again with another file")
                     frame = av.VideoFrame.from_ndarray(shot.i420, format="yuv420p")
-                    last_us = max(last_us + 1, (shot.pts_ns - first_ns) // 1000)
-                    frame.pts, frame.time_base = last_us, MICROSECONDS
+                    at = Fraction(shot.pts_ns - first_ns, 1_000_000_000) / self._tick
+                    last = max(last + 1, round(at))
+                    frame.pts, frame.time_base = last, self._tick
                     container.mux(stream.encode(frame))
                     self.frames += 1
             if stream is not None:
@@ -95,5 +100,5 @@ class Recorder:
             stream.codec_context.gop_size = round(self._fps * 2)
             stream.codec_context.thread_count = 1
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = MICROSECONDS
+        stream.codec_context.time_base = self._tick
         return stream
