@@ -28,12 +28,14 @@ AT_ONCE = 64
 def _folded(norm: Norm, *maps: nn.Linear) -> Tensor:
     """What stands behind a norm, side by side, with the norm's weights in it: [D, sum of outputs]."""
     weights = torch.cat([linear.weight for linear in maps]) * (norm.weight * len(norm.weight) ** 0.5)
-    return weights.T.contiguous()
+    turned: Tensor = weights.T.contiguous()
+    return turned
 
 
 def _normed(x: Tensor) -> Tensor:
     """Rows [N, D] of length 1; the rest of the norm is in the map that follows."""
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).add_(1e-6)
+    normed: Tensor = x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).add_(1e-6)
+    return normed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,17 @@ class _Layer:
     @classmethod
     def of(cls, block: EncoderBlock | DecoderBlock) -> _Layer:
         own, feed = block.attention, block.feed
-        none = own.out.weight.new_zeros(0)
-        crossing = isinstance(block, DecoderBlock)
+        cross = cross_out = own.out.weight.new_zeros(0)
+        if isinstance(block, DecoderBlock):
+            cross = _folded(block.norm_cross, block.cross.query)
+            cross_out = block.cross.out.weight.T.contiguous()
         return cls(
             _folded(block.norm_attention, own.query, own.key_value),
             own.out.weight.T.contiguous(),
             _folded(block.norm_feed, feed.grow),
             feed.shrink.weight.T.contiguous(),
-            _folded(block.norm_cross, block.cross.query) if isinstance(block, DecoderBlock) else none,
-            block.cross.out.weight.T.contiguous() if crossing else none,
+            cross,
+            cross_out,
         )
 
     def fed(self, x: Tensor) -> Tensor:
@@ -123,7 +127,8 @@ class Frozen:
 
     @staticmethod
     def _bias(bias: RelativeBias, positions: Tensor) -> Tensor:
-        return bias(positions, positions)[None].contiguous()
+        made: Tensor = bias(positions, positions)[None].contiguous()
+        return made
 
     def _heads(self, x: Tensor, rows: int, parts: int) -> Tensor:
         """[rows * T, parts * D] -> [parts, rows, H, T, Dh]."""
