@@ -69,8 +69,11 @@ def test_killed_while_saving_it_goes_on_bit_for_bit(
         process = child("train", tmp_path)
         deadline = time.monotonic() + PATIENCE_S
         before = state.stat().st_mtime_ns if state.exists() else 0
-        while not state.exists() or state.stat().st_mtime_ns == before:  # until it has saved once more
-            assert process.poll() is None, process.communicate()[0]
+        while True:  # until it has saved once more
+            ended = process.poll() is not None  # asked first: it may save and end between two looks
+            if state.exists() and state.stat().st_mtime_ns != before:
+                break
+            assert not ended, process.communicate()[0]
             assert time.monotonic() < deadline
             time.sleep(0.002)
         time.sleep(rng.uniform(0, 0.05))
