@@ -80,3 +80,9 @@ def test_standard_output_is_a_transport_stream(tmp_path):
 def test_another_suffix_is_explained():
     with pytest.raises(ValueError, match=r"\.mp4"):
         Recorder("signs.avi", 25.0)
+
+
+async def test_a_folder_that_is_not_there_is_told_and_stops_nobody(tmp_path):
+    recorder = await record(tmp_path / "no" / "such" / "folder" / "x.mp4", shots(2))
+    assert "not written any more" in recorder.trouble()[0]
+    recorder.close()
