@@ -18,7 +18,7 @@ BENCHMARKS = {
         "stream.bench.captions",
         "a live feed: lag, omissions, every word accounted for",
     ),
-    "kiosk": ("stream.bench.kiosk", "commands over MQTT: acknowledged how soon, brokers killed, fifty kiosks"),
+    "kiosk": ("stream.bench.kiosk", "commands over MQTT: how soon acknowledged; brokers killed; many kiosks"),
     "viewers": ("stream.bench.viewers", "what one more viewer costs"),
     "soak": ("stream.bench.soak", "for as long as you like: does anything grow?"),
     "loss": ("stream.bench.loss", "packets that get lost, a pulled cable: when is the picture clean again?"),
