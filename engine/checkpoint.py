@@ -38,7 +38,8 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], config: Mapping
     finally:
         for draft in drafts:  # on a full disk, what half a draft takes is missed elsewhere
             draft.unlink(missing_ok=True)
-    for old in (*folder.glob("weights-*.safetensors"), *folder.glob(".weights-*.tmp")):
+    left = (*folder.glob(".weights-*.tmp"), *folder.glob(".config-*.tmp"))  # by processes that were killed
+    for old in (*folder.glob("weights-*.safetensors"), *left):
         if old != weights:
             old.unlink(missing_ok=True)
     return folder
