@@ -141,9 +141,7 @@ class Scheduler:
             ) from None
         return done
 
-    def add(
-        self, name: str, signer: Signer, sink: Sink, watched: Callable[[], bool] | None = None
-    ) -> None:
+    def add(self, name: str, signer: Signer, sink: Sink, watched: Callable[[], bool] | None = None) -> None:
         """Step `signer` from the next tick on and give its frames to `sink`. Not from the inference thread.
 
         watched: whether anybody wants its frames just now; asked on the inference thread. While nobody does

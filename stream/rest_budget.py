@@ -2,7 +2,7 @@
 from the one that signs.
 
 Enters: who rests, frame by frame, on the inference thread. Leaves: whether this frame is worth a picture.
-Does not know drawing. Who signs is drawn at the full rate always, and at once; up to two resting ones are too.
+Does not know drawing. Who signs is always drawn at the full rate, at once; so are up to two resting ones.
 """
 
 from __future__ import annotations

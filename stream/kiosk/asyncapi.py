@@ -161,7 +161,7 @@ texts waiting.
 def main() -> None:
     import yaml
 
-    class Dumper(yaml.SafeDumper):
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
         """Without anchors, and with paragraphs as paragraphs."""
 
         def ignore_aliases(self, data: object) -> bool:
