@@ -15,6 +15,7 @@ from renderer.avatar.assets import CLOTH, EYES, HAIR, MOUTH, SKIN, TOOTH, Bytes,
 from renderer.avatar.config import AvatarConfig
 from renderer.avatar.context import Device
 from renderer.avatar.framing import EYE, projection
+from renderer.avatar.hidden import visible_faces
 from renderer.avatar.shading import SPHERES
 from renderer.base import DeviceLost
 
@@ -52,9 +53,10 @@ class Scene:
         self._face_bytes = moving * 24
         self._static = gl.buffer(_static(mesh).tobytes())
         self._bones = gl.buffer(reserve=59 * 48, dynamic=True)
-        plain = (mesh.uv[mesh.faces] == mesh.uv[mesh.faces[:, :1]]).all((1, 2))
+        seen = visible_faces(mesh)
+        plain = (mesh.uv[seen] == mesh.uv[seen[:, :1]]).all((1, 2))
         self._vertices, self._indices = [], []
-        for program, faces in ((device.body, mesh.faces[~plain]), (device.plain, mesh.faces[plain])):
+        for program, faces in ((device.body, seen[~plain]), (device.plain, seen[plain])):
             textured = program is device.body
             layout = [(self._dynamic, "3f 3f", "point", "normal"),
                       (self._static, "2f 4u1 4f1 4f1" if textured else "2x4 4u1 4f1 4f1",
