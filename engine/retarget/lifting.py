@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.retarget.geometry import Array, Index, cross, matrix, rotvec, smooth_rotation, turn, unturn
+from engine.retarget.geometry import Array, Index, cross, matrix, rotvec, smooth_rotation, unturn
 from engine.retarget.hand import CMC, LOWER, UPPER, HandRig, closed_form
 from engine.retarget.model import Adam, HandModel, pull_rotation
 from engine.retarget.source import Source
@@ -104,7 +104,7 @@ def lift(
     for _ in range(config.iterations):
         rotation = matrix(turned) @ wrist
         size = np.exp(scale)
-        arms = size[:, None, None] * turn(rotation[:, None], model.points(angles))  # [N, 21, 3]
+        arms = size[:, None, None] * (model.points(angles) @ np.swapaxes(rotation, 1, 2))  # [N, 21, 3]
         error = arms + moved[:, None] - seen
         flat = np.sqrt((error[..., :2] ** 2).sum(-1) + 1e-10)
         force = np.empty_like(error)
@@ -113,7 +113,7 @@ def lift(
         deep = np.clip(error[..., 2] / (1.5 * config.depth_sigma), -1, 1)
         force[..., 2] = 0.5 * weight * deep / config.depth_sigma
 
-        pull = model.pull(angles, size[:, None, None] * unturn(rotation[:, None], force))
+        pull = model.pull(angles, size[:, None, None] * (force @ rotation))
         pull += 2 * _PRIOR * (angles - _USUAL) + _LIMIT_WEIGHT * limits_pull(angles)
         pull += jerk_weight * jerk_pull(angles, joined)
         pull[:, CMC] += thumb_weight * angles[:, CMC]

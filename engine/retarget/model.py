@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.retarget.geometry import Array, cross, matrix, turn
+from engine.retarget.geometry import Array, cross, matrix
 from engine.retarget.hand import BASE, CMC, HandRig
 
 _POINTS = np.array([[base + k for k in range(4)] for base in BASE])  # [5, 4] landmarks of each finger
@@ -24,6 +24,10 @@ def pull_rotation(vector: Array, torque: Array) -> Array:
     """
     once = cross(vector, torque)
     return np.asarray(torque - once / 2 + cross(vector, once) / 6)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return np.asarray(np.einsum("...i,...i->...", a, b))
 
 
 class HandModel:
@@ -54,14 +58,16 @@ class HandModel:
         flat, up, out = cf[..., None], sf[..., None], cs[..., None]
         bones = np.stack([c * out * flat - s * up, c * out * up + s * flat, c * ss[..., None]], -1)
         bones[:, 0, 0] = (1.0, 0.0, 0.0)  # the thumb's saddle is its second joint
-        bones = self._to_palm(bones)  # [T, 5, 3, 3]
-        # The axes about which spread and the hinges turn, for `pull`.
+        # Behind the bones, the axes about which flexion, spread and the hinges turn, for `pull`.
         zero = np.zeros_like(cf)
-        self._spread_axis = self._to_palm(np.stack([sf, -cf, zero], -1)[:, :, None])[:, :, 0]
-        self._hinge_axis = self._to_palm(np.stack([-ss * cf, -ss * sf, cs], -1)[:, :, None])[:, :, 0]
-        flex_axis = np.zeros((frames, 5, 1, 3))
-        flex_axis[..., 2] = 1.0
-        self._flex_axis = self._to_palm(flex_axis)[:, :, 0]
+        local = np.empty((frames, 5, 6, 3))
+        local[:, :, :3] = bones
+        local[:, :, 3] = (0.0, 0.0, 1.0)
+        local[:, :, 4] = np.stack([sf, -cf, zero], -1)
+        local[:, :, 5] = np.stack([-ss * cf, -ss * sf, cs], -1)
+        palm = self._to_palm(local)  # all at once: small arrays cost by the call
+        bones, self._flex_axis = palm[:, :, :3], palm[:, :, 3]
+        self._spread_axis, self._hinge_axis = palm[:, :, 4], palm[:, :, 5]
         chain = np.empty((frames, 5, 4, 3))
         chain[:, :, 0] = self.base
         np.cumsum(bones * self.lengths[..., None], axis=2, out=chain[:, :, 1:])
@@ -80,20 +86,21 @@ class HandModel:
         torque = moment - cross(chain[:, :, :3], total)  # [T, 5, 3, 3]
         out = np.zeros_like(angles)
         fingers = out[:, :16].reshape(len(out), 4, 4)
-        fingers[..., 0] = (self._flex_axis * torque[:, :, 0]).sum(-1)[:, 1:]
-        fingers[..., 1] = (self._spread_axis * torque[:, :, 0]).sum(-1)[:, 1:]
-        fingers[..., 2:] = (self._hinge_axis[:, 1:, None] * torque[:, 1:, 1:]).sum(-1)
+        first = torque[:, 1:, 0]
+        fingers[..., 0] = _dot(self._flex_axis[:, 1:], first)
+        fingers[..., 1] = _dot(self._spread_axis[:, 1:], first)
+        fingers[..., 2:] = _dot(self._hinge_axis[:, 1:, None], torque[:, 1:, 1:])
         out[:, :16] = fingers.reshape(len(out), 16)
         out[:, CMC] = pull_rotation(angles[:, CMC], torque[:, 0, 0])
-        out[:, 19] = (self._flex_axis[:, 0] * torque[:, 0, 1]).sum(-1)
-        out[:, 20] = (self._spread_axis[:, 0] * torque[:, 0, 1]).sum(-1)
-        out[:, 21] = (self._hinge_axis[:, 0] * torque[:, 0, 2]).sum(-1)
+        out[:, 19] = _dot(self._flex_axis[:, 0], torque[:, 0, 1])
+        out[:, 20] = _dot(self._spread_axis[:, 0], torque[:, 0, 1])
+        out[:, 21] = _dot(self._hinge_axis[:, 0], torque[:, 0, 2])
         return out
 
     def _to_palm(self, vectors: Array) -> Array:
         """[T, 5, K, 3] from each finger's d, e, h to the palm's axes, the thumb's after its CMC."""
         palm = vectors @ np.swapaxes(self.axes, 1, 2)
-        palm[:, 0] = turn(self._root[:, None], palm[:, 0])
+        palm[:, 0] = palm[:, 0] @ np.swapaxes(self._root, 1, 2)
         return np.asarray(palm)
 
 
