@@ -5,13 +5,15 @@ signer's `MotionFrame` to its sink, on the inference thread, once a tick. Does n
 
 Policies. Pace: ticks lie on start + n / fps of a monotonic clock, so nothing drifts; a tick that comes more
 than one period late is not made up for: the missed ticks are skipped and counted, signing goes on from
-where it was. Commands: a bounded mailbox emptied at each tick; when full, `call` refuses (SchedulerBusy).
+where it was. Commands: a bounded mailbox; what comes between two ticks is carried out at once, the rest at
+the tick, all in order; when full, `call` refuses (SchedulerBusy).
 Sinks: called in order, and waited for; one that must not hold up the others has to drop (latest wins) by
 itself. A signer that fails is counted, logged and reset; the others never notice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -35,8 +37,8 @@ Sink = Callable[[MotionFrame], None]
 T = TypeVar("T")
 
 
-DOZE_S = 0.5
-"""Who rests unseen is stepped so often: it stays alive, and costs a twelfth."""
+DOZE_S = 2.0
+"""Who rests unseen is stepped so often: it stays alive, and costs a fiftieth."""
 
 
 class SchedulerBusy(RuntimeError):
@@ -102,6 +104,8 @@ class Scheduler:
     def close(self) -> None:
         """Stop and join the thread; commands that still wait are cancelled. Safe to call twice."""
         self._stop.set()
+        with contextlib.suppress(queue.Full):
+            self._mailbox.put_nowait(lambda: None)  # it need not wait for its next tick
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         for member in self._members.values():
@@ -118,7 +122,7 @@ class Scheduler:
     # -- commands, from any thread ---------------------------------------------------------------
 
     def call(self, action: Callable[[], T]) -> Future[T]:
-        """Carry `action` out on the inference thread, before the next tick. Raises SchedulerBusy."""
+        """Carry `action` out on the inference thread, between two ticks. Raises SchedulerBusy."""
         done: Future[T] = Future()
 
         def carry_out() -> None:
@@ -221,15 +225,30 @@ class Scheduler:
 
     def _pace(self, number: int) -> int:
         """Wait for tick `number` and do it, or, when that is too late, the one that is due; returns which."""
-        self._clock.sleep_until(frame_pts_ns(self._start_ns, number, self.fps))
+        due_ns = frame_pts_ns(self._start_ns, number, self.fps)
+        if self._thread is threading.current_thread():
+            self._obey_until(due_ns)
+            if self._stop.is_set():
+                return number
+        self._clock.sleep_until(due_ns)
         period_ns = NS_PER_S / self.fps
-        late_ns = self._clock.now_ns() - frame_pts_ns(self._start_ns, number, self.fps)
+        late_ns = self._clock.now_ns() - due_ns
         missed = int(late_ns // period_ns)
         self.late_ticks += late_ns > period_ns / 4
         self.skipped_ticks += missed
         number += missed
         self.tick(frame_pts_ns(self._start_ns, number, self.fps))
         return number
+
+    def _obey_until(self, due_ns: int) -> None:
+        """Carry out commands as they come, until a tick is due: who gave one need not wait for the tick, and
+        the tick has less to do.
+        """
+        while not self._stop.is_set() and (left_ns := due_ns - self._clock.now_ns()) > 0:
+            try:
+                self._mailbox.get(timeout=left_ns / NS_PER_S)()
+            except queue.Empty:
+                return
 
     def _dozes(self, member: _Member) -> bool:
         if member.watched is None or not member.signer.resting or member.watched():

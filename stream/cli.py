@@ -32,6 +32,11 @@ FRAME_BY_FRAME = ("serve", "kiosk", "render", "say")
 """Commands of many small steps: a second BLAS thread wins nothing and spins through a whole core."""
 
 
+SWITCH_S = 0.0005
+"""A thread that computes lets others go on after so long. With Python's own 5 ms the event loop waits that
+long for its turn at each step of an answer, while the inference thread is busy."""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="handstream",
@@ -50,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if chosen in FRAME_BY_FRAME:
         for library in ("OPENBLAS", "OMP", "MKL"):  # read once, when numpy and torch are first imported
             os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+        sys.setswitchinterval(SWITCH_S)
     parser = _parser()
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     entry = None

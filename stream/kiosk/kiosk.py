@@ -144,13 +144,19 @@ class Kiosk:
         if command.name == "ping":
             return answers.taken("ping", command.id or _new_id(), state=self.state())
         key = _key(message, command)
-        if key is not None and not (key.startswith("packet:") and not message.repeated):
-            known = await self._ledger.known(self.name, key)
-            if known is not None:
-                return self._again(known, command)
-        if message.deadline_s is not None and time.monotonic() >= message.deadline_s:
-            raise Refused("expired", "its message expiry has passed", "send it again if it still holds")
-        return await self._carry_out(message, command, key)
+        new = key is None or (key.startswith(_PACKET) and not message.repeated)
+        try:
+            return await self._carry_out(message, command, key, new)
+        except Refused as why:
+            # What was taken once is answered as it was then, though it would be refused by now.
+            known = (
+                None
+                if new or key is None or why.reason == "failed"
+                else await self._ledger.known(self.name, key)
+            )
+            if known is None:
+                raise
+            return self._again(known, command)
 
     def _check_answerable(self, message: Incoming) -> None:
         topic, correlation = message.response_topic, message.correlation
@@ -191,7 +197,9 @@ class Kiosk:
         self.duplicates += 1
         return answer | {"duplicate": True}
 
-    async def _carry_out(self, message: Incoming, command: Command, key: str | None) -> Message:
+    async def _carry_out(self, message: Incoming, command: Command, key: str | None, new: bool) -> Message:
+        if message.deadline_s is not None and time.monotonic() >= message.deadline_s:
+            raise Refused("expired", "its message expiry has passed", "send it again if it still holds")
         id = command.id or _new_id()
         text, answer = None, answers.taken(command.name, id)
         if command.name == "say":
@@ -199,15 +207,17 @@ class Kiosk:
             answer = answers.taken("say", id, ahead=len(self.playlist))
         changes = {} if command.name in ("say", "interrupt") else self._check_changes(command)
         try:
-            number = await self._ledger.take(self.name, key or f"id:{id}", command.digest, answer, text)
+            taken = await self._ledger.take(self.name, key or f"id:{id}", command.digest, answer, text, new)
         except Exception as error:  # the disk's boundary
             log.exception("kiosk %s: the memory of commands cannot be written", self.name)
             raise Refused(
                 "failed", f"it could not be remembered: {error}", "tell whoever runs the server"
             ) from error
+        if taken.before is not None:
+            return self._again(taken.before, command)
         if command.name == "say":
             assert text is not None
-            self._enqueue(replace(text, number=number), message.deadline_s)
+            self._enqueue(replace(text, number=taken.number), message.deadline_s)
         elif command.name == "interrupt":
             self.playlist.clear("interrupted")
             self._start(self._interrupt())

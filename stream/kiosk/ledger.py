@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Answer = dict[str, Any]
 
 FORGET_EVERY = 64
 """Commands of all kiosks between two looks at what one kiosk may forget."""
@@ -44,6 +45,16 @@ class Waiting:
     text: str
     language: str
     deadline_unix_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """number: of its text, 0 without one. before: digest and answer of a command with the same key; then
+    nothing was noted.
+    """
+
+    number: int
+    before: tuple[str, Answer] | None = None
 
 
 class Ledger:
@@ -71,14 +82,14 @@ class Ledger:
             ) from error
 
     async def take(
-        self, kiosk: str, key: str, digest: str, answer: dict[str, Any], text: Waiting | None = None
-    ) -> int:
-        """Note a command as taken; what was under its key before is forgotten. Returns the number of its
-        text, 0 without one.
-        """
+        self, kiosk: str, key: str, digest: str, answer: Answer, text: Waiting | None = None, new: bool = True
+    ) -> Taken:
+        """Note a command as taken; or, unless it is surely `new`, tell how one with its key was answered."""
 
-        def work() -> int:
+        def work() -> Taken:
             with _Transaction(self._base) as base:
+                if not new and (known := self._known(kiosk, key)) is not None:
+                    return Taken(0, known)
                 number = base.execute(
                     "INSERT OR REPLACE INTO taken (kiosk, key, digest, answer) VALUES (?, ?, ?, ?)",
                     (kiosk, key, digest, json.dumps(answer)),
@@ -86,23 +97,16 @@ class Ledger:
                 if number is not None and number % FORGET_EVERY == 0:
                     self._forget(kiosk)
                 if text is None:
-                    return 0
+                    return Taken(0)
                 row = (kiosk, text.id, text.text, text.language, text.deadline_unix_s)
                 insert = "INSERT INTO waiting (kiosk, id, text, language, deadline_unix_s) VALUES (?,?,?,?,?)"
-                return int(base.execute(insert, row).lastrowid or 0)
+                return Taken(int(base.execute(insert, row).lastrowid or 0))
 
         return await self._run(work)
 
-    async def known(self, kiosk: str, key: str) -> tuple[str, dict[str, Any]] | None:
+    async def known(self, kiosk: str, key: str) -> tuple[str, Answer] | None:
         """Digest and answer of a command that was taken, None for a new one."""
-
-        def work() -> tuple[str, dict[str, Any]] | None:
-            found = self._base.execute(
-                "SELECT digest, answer FROM taken WHERE kiosk=? AND key=?", (kiosk, key)
-            ).fetchone()
-            return None if found is None else (str(found[0]), json.loads(found[1]))
-
-        return await self._run(work)
+        return await self._run(lambda: self._known(kiosk, key))
 
     async def begun(self, *numbers: int) -> None:
         """These texts wait no longer: they have begun, or were given up."""
@@ -142,6 +146,12 @@ class Ledger:
     async def close(self) -> None:
         await self._run(self._base.close)
         self._thread.shutdown()
+
+    def _known(self, kiosk: str, key: str) -> tuple[str, Answer] | None:
+        found = self._base.execute(
+            "SELECT digest, answer FROM taken WHERE kiosk=? AND key=?", (kiosk, key)
+        ).fetchone()
+        return None if found is None else (str(found[0]), json.loads(found[1]))
 
     def _forget(self, kiosk: str) -> None:
         self._base.execute(

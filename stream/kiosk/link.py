@@ -196,13 +196,7 @@ class Link:
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:
             self._to_send.clear()
-            while self._retained:
-                topic, payload = next(iter(self._retained.items()))
-                await client.publish(topic, payload, qos=1, retain=True)
-                _if_cancelled()
-                if self._retained.get(topic) is payload:
-                    del self._retained[topic]
-            while self._outbox:
+            while self._outbox:  # first: somebody waits for an answer
                 message = self._outbox[0]
                 properties = _properties(PacketTypes.PUBLISH)
                 properties.MessageExpiryInterval = ANSWER_EXPIRY_S
@@ -213,6 +207,13 @@ class Link:
                 if self._outbox and self._outbox[0] is message:
                     self._outbox.popleft()
                 _if_cancelled()
+            if self._retained:
+                topic, payload = next(iter(self._retained.items()))
+                await client.publish(topic, payload, qos=1, retain=True)
+                _if_cancelled()
+                if self._retained.get(topic) is payload:
+                    del self._retained[topic]
+                continue
             await self._to_send.wait()
 
     async def _leave(self, client: aiomqtt.Client) -> None:
