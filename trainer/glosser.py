@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from engine.glossing.slul_model import SlulModel
-from engine.glossing.slul_vocabulary import SEATS, Vocabulary
+from engine.glossing.slul_vocabulary import Vocabulary
 from engine.nn.seq2seq import PAD, Seq2Seq, Seq2SeqConfig
 from trainer.data.phoenix import Pair
 from trainer.glosser_losses import Batch, Criterion, Objective
+from trainer.glosser_noise import Noise, NoiseConfig
 from trainer.glosser_start import common_space
 from trainer.loop import Loop, LoopConfig
 from trainer.metrics.text import bleu
@@ -33,15 +34,17 @@ POOL = 256
 padding, at 256 it is a twentieth; sentences still meet others in every epoch."""
 
 
+LEAST_KNOWN = 0.95
+"""Share of a corpus's glosses that a model must know to be gone on from with it."""
+
+
 @dataclass(frozen=True)
 class GlosserConfig:
     """One training of a glosser. Shares and dropouts are probabilities; a batch is a number of sentences.
 
-    pieces: source subwords. least: a gloss rarer than this is unknown. subword_dropout: BPE-dropout.
-    word_dropout: share of source words left out while training. name_share: share of sentences in which a
-    word that is alike on both sides takes a name seat. prefix_share: share of sentences cut short on both
-    sides, for streaming. head_start: embeddings start from latent semantic analysis of the pairs.
-    calm_epochs: epochs with little noise (`calm`) before those of `loop`; 0: none.
+    pieces: source subwords. least: a gloss rarer than this is unknown. noise: see `glosser_noise`.
+    head_start: embeddings start from latent semantic analysis of the pairs. calm_epochs: epochs with little
+    noise (`calm`) before those of `loop`; 0: none.
     """
 
     pieces: int = 1500
@@ -53,10 +56,7 @@ class GlosserConfig:
     inner: int = 512
     dropout: float = 0.2
     batch: int = 16
-    subword_dropout: float = 0.1
-    word_dropout: float = 0.0
-    name_share: float = 0.05
-    prefix_share: float = 0.0
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
     head_start: bool = True
     calm_epochs: int = 12
     objective: Objective = field(default_factory=Objective)
@@ -65,9 +65,6 @@ class GlosserConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("subword_dropout", "word_dropout", "name_share", "prefix_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"GlosserConfig.{name}: got {getattr(self, name)}, expected 0 <= {name} < 1")
         if self.batch < 1 or self.least < 1:
             raise ValueError(f"GlosserConfig: got batch={self.batch}, least={self.least}; expected >= 1")
         if self.calm_epochs < 0:
@@ -78,8 +75,9 @@ class GlosserConfig:
         loop = dataclasses.replace(
             self.loop, epochs=self.calm_epochs, learning_rate=1e-3, warmup_steps=400, average=0.997
         )
+        noise = dataclasses.replace(self.noise, subword_dropout=0.0)
         return dataclasses.replace(
-            self, dropout=min(self.dropout, 0.15), subword_dropout=0.0, calm_epochs=0, loop=loop
+            self, dropout=min(self.dropout, 0.15), noise=noise, calm_epochs=0, loop=loop
         )
 
 
@@ -89,17 +87,18 @@ def pad(rows: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor([[*row, *[PAD] * (longest - len(row))] for row in rows])
 
 
-def gloss_form(word: str) -> str:
-    """How a word would be written as a gloss: upper case, umlauts resolved."""
-    return word.upper().replace("Ä", "AE").replace("Ö", "OE").replace("Ü", "UE").replace("ß", "SS")
-
-
 class GlosserTask:
     """The glosser's side of the training loop."""
 
     def __init__(
-        self, train: Sequence[Pair], dev: Sequence[Pair], config: GlosserConfig, device: str = "cpu"
+        self,
+        train: Sequence[Pair],
+        dev: Sequence[Pair],
+        config: GlosserConfig,
+        device: str = "cpu",
+        vocabulary: Vocabulary | None = None,
     ) -> None:
+        """vocabulary: to go on with; None: learned from `train`."""
         if not train:
             raise ValueError("glosser: got no training pairs, expected at least one")
         self.train = [p for p in train if p.words and p.glosses]
@@ -107,10 +106,9 @@ class GlosserTask:
         self.device = device
         self.config = c = config
         torch.manual_seed(c.loop.seed)
-        self.vocabulary = Vocabulary.learn(
-            ((p.language, p.words, p.glosses) for p in self.train), c.pieces, c.least
-        )
-        v = self.vocabulary
+        v = vocabulary or _vocabulary(self.train, c)
+        self.vocabulary = v
+        self.noise = Noise(c.noise, v)
         sizes = (c.width, c.heads, c.encoder_layers, c.decoder_layers, c.inner, c.dropout)
         self.model = Seq2Seq(Seq2SeqConfig(len(v.sources), len(v.targets), *sizes))
         rows = [(v.source(p.words, p.language).tokens[1:-1], v.target(p.glosses)[:-1]) for p in self.train]
@@ -132,7 +130,7 @@ class GlosserTask:
     def batches(self, epoch: int) -> Sequence[Batch]:
         """Sentences of like length together, in an order and with noise drawn from the seed and the epoch."""
         rng = random.Random(f"{self.config.loop.seed}/{epoch}")
-        rows = [self._row(pair, rng) for pair in self.train]
+        rows = [self.noise.row(pair, rng) for pair in self.train]
         rng.shuffle(rows)
         size, pool = self.config.batch, self.config.batch * POOL
         batches = []
@@ -141,29 +139,6 @@ class GlosserTask:
             batches += [part[at : at + size] for at in range(0, len(part), size)]
         rng.shuffle(batches)
         return [Batch(pad([s for s, _ in part]), pad([t for _, t in part])) for part in batches]
-
-    def _row(self, pair: Pair, rng: random.Random) -> tuple[Sequence[int], Sequence[int]]:
-        c = self.config
-        words, glosses = list(pair.words), list(pair.glosses)
-        cut_short = rng.random() < c.prefix_share
-        if cut_short:
-            share = rng.uniform(0.2, 1.0)
-            words = words[: max(1, round(share * len(words)))]
-            glosses = glosses[: max(1, round(share * len(glosses)))]
-        names: list[int] = []
-        seats: dict[str, int] = {}
-        if rng.random() < c.name_share:
-            alike = [
-                i for i, word in enumerate(words) if glosses.count(gloss_form(word)) == words.count(word) == 1
-            ]
-            names = sorted(rng.sample(alike, min(len(alike), rng.randint(1, SEATS))))
-            seats = {gloss_form(words[place]): seat for seat, place in enumerate(names)}
-        if c.word_dropout:
-            kept = [i for i in range(len(words)) if i in names or rng.random() >= c.word_dropout]
-            words, names = [words[i] for i in kept], [kept.index(i) for i in names]
-        source = self.vocabulary.source(words, pair.language, names=names, dropout=c.subword_dropout, rng=rng)
-        target = self.vocabulary.target(glosses, seats)
-        return source.tokens, target[:-1] if cut_short else target
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Losses of one batch (see `glosser_losses`)."""
@@ -183,6 +158,20 @@ class GlosserTask:
         return SlulModel(model.eval(), self.vocabulary, self.device)
 
 
+def _vocabulary(pairs: Sequence[Pair], config: GlosserConfig) -> Vocabulary:
+    triples = ((p.language, p.words, p.glosses) for p in pairs)
+    return Vocabulary.learn(triples, config.pieces, config.least)
+
+
+def _known(vocabulary: Vocabulary, pairs: Sequence[Pair]) -> float:
+    """Which share of the pairs' glosses the vocabulary holds; 0 where it lacks their language."""
+    if not {pair.language for pair in pairs} <= set(vocabulary.languages):
+        return 0.0
+    held = set(vocabulary.targets)
+    glosses = [gloss for pair in pairs for gloss in pair.glosses]
+    return sum(gloss in held for gloss in glosses) / max(1, len(glosses))
+
+
 def train(
     pairs: Sequence[Pair],
     dev: Sequence[Pair],
@@ -190,22 +179,29 @@ def train(
     folder: Path,
     device: str = "cpu",
     start: Path | None = None,
+    further: Sequence[Pair] = (),
 ) -> SlulModel:
     """Train one model into `folder`, resuming what it holds. Returns the averaged model.
 
-    start: a model whose weights are gone on from; else `calm_epochs` come first, in the folder `calm` beside
-    the model. Raises ValueError where the start's words are not these pairs'.
+    start: a model whose weights and vocabulary are gone on from; else `calm_epochs` come first, in the folder
+    `calm` beside the model. further: pairs that models made, learned from beside the others, after the calm
+    epochs; the vocabulary is that of `pairs`. Raises ValueError where the start does not know these pairs.
     """
     if start is None and config.calm_epochs:
         start = folder / "calm"
         train(pairs, dev, config.calm(), start, device)
+    vocabulary = _vocabulary(pairs, config)
     if start is not None:
         config = dataclasses.replace(config, head_start=False)  # its embeddings have learned already
-    task = GlosserTask(pairs, dev, config, device)
-    if start is not None:
         before = SlulModel.open(start)
-        if before.vocabulary.to_json() != task.vocabulary.to_json():
-            raise ValueError(f"{start}: its vocabulary is not that of these pairs and settings; start afresh")
+        vocabulary = before.vocabulary
+        if (known := _known(vocabulary, pairs)) < LEAST_KNOWN:
+            raise ValueError(
+                f"{start}: knows {known:.0%} of the glosses of these pairs, expected {LEAST_KNOWN:.0%}; "
+                "was it trained on another corpus or language? Start afresh, without --start"
+            )
+    task = GlosserTask([*pairs, *further], dev, config, device, vocabulary)
+    if start is not None:
         task.model.load_state_dict(before.weights())
     loop = Loop(task, config.loop, folder)
     parameters = sum(p.numel() for p in task.model.parameters())

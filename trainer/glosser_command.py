@@ -17,7 +17,7 @@ from trainer.configuration import configured, read_settings
 from trainer.data.pairs import read_corpus
 from trainer.data.phoenix import Pair
 from trainer.glosser import GlosserConfig, train
-from trainer.glosser_distil import retold
+from trainer.glosser_distil import back_translated, retold, reversed_pairs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +55,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODEL",
         help="learn also what these models say of the training text; repeat for an ensemble",
+    )
+    parser.add_argument(
+        "--reverse",
+        action="store_true",
+        help="learn the other direction, glosses to text: a model for --back-translation",
+    )
+    parser.add_argument(
+        "--back-translation",
+        type=Path,
+        metavar="MODEL",
+        help="learn also from other texts for the same glosses, as this --reverse model says them",
     )
     parser.add_argument(
         "--start",
@@ -96,9 +107,12 @@ def main(args: argparse.Namespace) -> int:
         ablate(pairs, dev, settings, args.model, args.seeds, compared, args.start)
         return 0
     config = configured(GlosserConfig, settings)
-    if args.teacher:
-        pairs = [*pairs, *retold(pairs, args.teacher)]
-    train(pairs, dev, config, args.model, args.device, args.start)
+    if args.reverse:
+        pairs, dev = reversed_pairs(pairs), reversed_pairs(dev)
+    further = retold(pairs, args.teacher) if args.teacher else []
+    if args.back_translation:
+        further += back_translated(pairs, args.back_translation)
+    train(pairs, dev, config, args.model, args.device, args.start, further)
     from trainer.glosser_eval import figures_of, shown
 
     if dev:

@@ -1,6 +1,6 @@
-"""Sequence-level distillation: what an ensemble says of the training text becomes further training pairs.
+"""Further training pairs made by models: distillation of an ensemble, and back-translation.
 
-Enters: training pairs and teacher models. Leaves: pairs with the teachers' glosses.
+Enters: training pairs and models. Leaves: pairs with the teachers' glosses, or with another text.
 Does not know the student. No development sentence is ever read here.
 
 Source: Kim & Rush 2016, sequence-level interpolation: of the ensemble's hypotheses, the one nearest to the
@@ -15,8 +15,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.glossing.slul_model import SlulModel
 from trainer.data.phoenix import Pair
 from trainer.glosser_ensemble import open_models
+from trainer.glosser_noise import words_of
 
 log = logging.getLogger(__name__)
 
@@ -52,4 +54,30 @@ def retold(pairs: Sequence[Pair], teachers: Sequence[Path], beam: int = 5, batch
             if best and tuple(best) != pair.glosses:
                 told.append(Pair(pair.words, tuple(best), pair.language))
         log.info("retold %d of %d sentences", min(start + batch, len(order)), len(order))
+    return told
+
+
+def reversed_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs of the other direction: glosses, written as words, to the words of the text."""
+    return [Pair(tuple(words_of(pair.glosses)), pair.words, pair.language) for pair in pairs]
+
+
+def back_translated(pairs: Sequence[Pair], reverse: Path, batch: int = 64) -> list[Pair]:
+    """For each pair, another text for the same glosses, as a model trained on `reversed_pairs` says it.
+
+    Source: Sennrich et al. 2016, within the corpus: there are no further glosses to be had. Greedy,
+    since what guards a beam's length is made for glosses, of which there are fewer than words.
+    """
+    model = SlulModel.open(reverse)
+    told: list[Pair] = []
+    turned = reversed_pairs(pairs)
+    order = sorted(range(len(pairs)), key=lambda at: len(turned[at].words))
+    for start in range(0, len(order), batch):
+        part = order[start : start + batch]
+        encoded = [model.vocabulary.source(turned[at].words, turned[at].language) for at in part]
+        for at, found in zip(part, model.decode(encoded, beam=1), strict=True):
+            words = tuple(model.vocabulary.glosses(found[0].tokens))
+            if words and words != pairs[at].words:
+                told.append(Pair(words, pairs[at].glosses, pairs[at].language))
+        log.info("translated back %d of %d sentences", min(start + batch, len(order)), len(order))
     return told

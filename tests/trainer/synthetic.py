@@ -16,6 +16,7 @@ from engine.glossing.slul_model import SlulModel
 from trainer.data.phoenix import Pair
 from trainer.glosser import GlosserConfig, train
 from trainer.glosser_losses import Objective
+from trainer.glosser_noise import NoiseConfig
 from trainer.loop import LoopConfig
 
 TIMES = {"morgen": "MORGEN", "heute": "HEUTE", "abends": "ABEND"}
@@ -45,7 +46,7 @@ def config(**over: object) -> GlosserConfig:
         "inner": 64,
         "dropout": 0.0,
         "batch": 16,
-        "name_share": 0.3,
+        "noise": NoiseConfig(name_share=0.3),
         "calm_epochs": 0,
         "objective": Objective(),
         "loop": LoopConfig(epochs=14, learning_rate=6e-3, warmup_steps=20, average=0.9, evaluate_every=14),

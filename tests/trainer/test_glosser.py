@@ -20,6 +20,7 @@ from trainer.glosser import GlosserConfig, GlosserTask, train
 from trainer.glosser_ablation import SETTINGS, ablate
 from trainer.glosser_eval import words_dropped
 from trainer.glosser_losses import Objective, contrastive, mask_probabilities
+from trainer.glosser_noise import NoiseConfig, words_of
 from trainer.glosser_streaming import average_lagging
 from trainer.loop import Loop, LoopConfig
 
@@ -93,7 +94,7 @@ def test_one_model_learns_several_languages_and_tells_them_apart() -> None:
 
 
 def test_batches_follow_from_seed_and_epoch_alone() -> None:
-    noisy = config(subword_dropout=0.2, word_dropout=0.1, prefix_share=0.3)
+    noisy = config(noise=NoiseConfig(subword_dropout=0.2, word_dropout=0.1, prefix_share=0.3, copy_share=0.1))
     one, two = (GlosserTask(pairs(60), [], noisy) for _ in range(2))
     for epoch in (0, 3):
         for left, right in zip(one.batches(epoch), two.batches(epoch), strict=True):
@@ -103,11 +104,11 @@ def test_batches_follow_from_seed_and_epoch_alone() -> None:
 
 
 def test_names_take_the_same_seat_on_both_sides() -> None:
-    task = GlosserTask(pairs(100), [], config(name_share=0.9))
+    task = GlosserTask(pairs(100), [], config(noise=NoiseConfig(name_share=0.9)))
     rng = random.Random(0)
     seen = 0
     for pair in task.train:
-        source, target = task._row(pair, rng)
+        source, target = task.noise.row(pair, rng)
         seats = [t - TARGET_SEAT for t in target if TARGET_SEAT <= t < TARGET_SEAT + 4]
         assert sorted(seats) == sorted(t - 3 for t in source if 3 <= t < 7)
         seen += len(seats)
@@ -162,7 +163,7 @@ def test_contrast_is_least_where_each_is_nearest_its_own() -> None:
 
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    settings = config(dropout=0.2, subword_dropout=0.1, objective=Objective(sagm=1.0, gloss_noise=0.1))
+    settings = config(dropout=0.2, objective=Objective(sagm=1.0, gloss_noise=0.1))
     settings = dataclasses.replace(
         settings, loop=dataclasses.replace(settings.loop, epochs=3, evaluate_every=1)
     )
@@ -232,8 +233,9 @@ def test_ablation_resumes_and_tells_the_spread(tmp_path: Path, capsys: pytest.Ca
     assert len(begun) == 1
     left, right = (open_checkpoint(tmp_path / place)[0] for place in ("ce-0", "on/ce-0"))
     assert any(not torch.equal(left[name], right[name]) for name in left)
-    with pytest.raises(ValueError, match="vocabulary is not that of these pairs"):
-        ablate(pairs(9), pairs(2), quick, tmp_path / "off", 1, {"ce": {}}, start=tmp_path / "ce-0")
+    foreign = [dataclasses.replace(pair, language="ase") for pair in pairs(16)]
+    with pytest.raises(ValueError, match="knows 0% of the glosses"):
+        ablate(foreign, pairs(2), quick, tmp_path / "off", 1, {"ce": {}}, start=tmp_path / "ce-0")
 
 
 def test_teachers_retell_only_the_training_text(tmp_path: Path) -> None:
@@ -251,12 +253,12 @@ def test_teachers_retell_only_the_training_text(tmp_path: Path) -> None:
 
 
 def test_calm_epochs_come_first_and_a_second_call_changes_nothing(tmp_path: Path) -> None:
-    settings = config(calm_epochs=2, dropout=0.3, subword_dropout=0.1)
+    settings = config(calm_epochs=2, dropout=0.3)
     settings = dataclasses.replace(
         settings, loop=dataclasses.replace(settings.loop, epochs=1, evaluate_every=1)
     )
     calm = settings.calm()
-    assert (calm.dropout, calm.subword_dropout, calm.calm_epochs, calm.loop.epochs) == (0.15, 0.0, 0, 2)
+    assert (calm.dropout, calm.noise.subword_dropout, calm.calm_epochs, calm.loop.epochs) == (0.15, 0.0, 0, 2)
     said = train(pairs(40), [], settings, tmp_path).weights()
     first = open_checkpoint(tmp_path / "calm")[0]
     assert any(not torch.equal(said[name], first[name]) for name in said)
@@ -266,3 +268,39 @@ def test_calm_epochs_come_first_and_a_second_call_changes_nothing(tmp_path: Path
     assert (tmp_path / "log.csv").read_text() == before
     with pytest.raises(ValueError, match="calm_epochs"):
         config(calm_epochs=-1)
+
+
+def test_glosses_as_words_take_the_place_of_the_text_in_their_share() -> None:
+    assert words_of(["REGEN", "WIE-AUSSEHEN", "S+H"]) == ["regen", "wie", "aussehen", "s", "h"]
+    task = GlosserTask(pairs(50), [], config(noise=NoiseConfig(0.0, name_share=0.0, copy_share=0.5)))
+    rng = random.Random(0)
+    copied = 0
+    for pair in task.train:
+        source, target = task.noise.row(pair, rng)
+        copy, text = (task.vocabulary.source(w, "gsg").tokens for w in (words_of(pair.glosses), pair.words))
+        assert source in (copy, text)
+        assert target == task.vocabulary.target(pair.glosses)
+        copied += source == copy
+    assert 10 < copied < 40
+
+
+def test_back_translation_gives_other_texts_for_the_same_glosses(tmp_path: Path) -> None:
+    from trainer.glosser_distil import back_translated, reversed_pairs
+
+    data = pairs(200)
+    train(reversed_pairs(data), [], config(), tmp_path)
+    wordy = [dataclasses.replace(pair, words=("ja", *pair.words)) for pair in data]  # said otherwise
+    told = back_translated(wordy, tmp_path)
+    right = {pair.glosses: {other.words for other in data if other.glosses == pair.glosses} for pair in data}
+    assert len(told) > 150
+    assert sum(pair.words in right[pair.glosses] for pair in told) > 0.8 * len(told)
+
+
+def test_made_pairs_do_not_change_the_vocabulary(tmp_path: Path) -> None:
+    data = pairs(40)
+    quick = dataclasses.replace(config(), loop=LoopConfig(epochs=1, warmup_steps=2))
+    plain = train(data, [], quick, tmp_path / "plain")
+    made = [dataclasses.replace(pair, glosses=("NEU", *pair.glosses)) for pair in data]
+    more = train(data, [], quick, tmp_path / "more", further=made)
+    assert more.vocabulary.to_json() == plain.vocabulary.to_json()
+    assert any(not torch.equal(plain.weights()[name], tensor) for name, tensor in more.weights().items())
