@@ -12,6 +12,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "glosser": ("trainer.glosser_command", "text to glosses, from pairs of sentences"),
     "cogeneration": ("trainer.cogeneration_command", "glosses to motion, from motion sequences"),
     "corrector": ("trainer.corrector_command", "motion whose modalities disagree to motion that agrees"),
+    "renderer": ("trainer.renderer.command", "the video renderer's teacher, from pictures and their motion"),
     "prepare": ("trainer.prepare", "corpora and lexicons to motion sequences, for the other trainers"),
     "recogniser": ("trainer.recogniser_command", "motion to glosses: the judge of generated signing"),
 }
