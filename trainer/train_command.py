@@ -13,6 +13,10 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "cogeneration": ("trainer.cogeneration_command", "glosses to motion, from motion sequences"),
     "corrector": ("trainer.corrector_command", "motion whose modalities disagree to motion that agrees"),
     "renderer": ("trainer.renderer.command", "the video renderer's teacher, from pictures and their motion"),
+    "distill": (
+        "trainer.renderer.distil_command",
+        "a teacher of the video renderer to a student of few steps",
+    ),
     "prepare": ("trainer.prepare", "corpora and lexicons to motion sequences, for the other trainers"),
     "recogniser": ("trainer.recogniser_command", "motion to glosses: the judge of generated signing"),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from renderer.diffusion.config import SIZES, DenoiserConfig
 from renderer.diffusion.denoiser import Denoiser
 from renderer.diffusion.model import VideoModel
-from renderer.diffusion.samplers import cleaned, ddim, noised, schedule, velocity
+from renderer.diffusion.samplers import Predict, cleaned, ddim, noised, schedule, velocity
 from trainer.loop import Loop, LoopConfig
 from trainer.renderer.clips import PictureClip
 from trainer.renderer.critic import Critic, adversarial
@@ -137,12 +137,15 @@ class TeacherTask:
     def evaluate(self, model: Duel) -> dict[str, float]:
         """PSNR of frames held out, by the teacher's sampler."""
         steps = self.config.sampler_steps
-        return _psnr(
+        return held_out_psnr(
             model.denoiser, self.held_out, lambda predict, noise: ddim(predict, noise, schedule(steps))
         )
 
 
-def _psnr(denoiser: Denoiser, footage: Footage | None, sample: object) -> dict[str, float]:
+def held_out_psnr(
+    denoiser: Denoiser, footage: Footage | None, sample: Callable[[Predict, Tensor], Tensor]
+) -> dict[str, float]:
+    """`psnr`: of natural pictures sampled so, told the true previous ones; nothing without footage."""
     if footage is None:
         return {}
     [draw] = footage.draws(1, min(LOOKED_AT, len(footage)), 0.0, 0.0, (1,))
@@ -150,7 +153,7 @@ def _psnr(denoiser: Denoiser, footage: Footage | None, sample: object) -> dict[s
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(examples.pictures.shape, generator=generator).to(footage.device)
     with torch.inference_mode():
-        made = sample(predictor(denoiser, examples, examples.previous, examples.known), noise)  # type: ignore[operator]
+        made = sample(predictor(denoiser, examples, examples.previous, examples.known), noise)
         error = ((made.clamp(-1, 1) - examples.pictures) / 2).square().mean((1, 2, 3))
     return {"psnr": float((-10 * error.log10()).mean())}
 
