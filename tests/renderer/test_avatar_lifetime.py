@@ -3,6 +3,7 @@
 import ctypes
 import subprocess
 import sys
+import threading
 
 import moderngl
 import numpy as np
@@ -52,6 +53,26 @@ def test_closing_and_opening_again_draws_the_same_and_leaks_nothing():
     renderer.close()
     grown = np.mean(sizes[-5:]) - np.mean(sizes[5:10])
     assert grown < 20, f"20 times closed and opened cost {grown:.1f} MB"
+
+
+def test_a_thread_that_has_drawn_leaves_nothing_behind_when_it_ends():
+    """A context that is still current somewhere is never destroyed, whoever released it: 16 MB a thread."""
+    mesh = AvatarRenderer(SMALL)._mesh
+    sizes = []
+
+    def draw():
+        renderer = AvatarRenderer(SMALL, mesh)
+        renderer.open()
+        renderer.render(frame())
+        renderer.close()
+
+    for _ in range(10):
+        thread = threading.Thread(target=draw)
+        thread.start()
+        thread.join()
+        sizes.append(psutil.Process().memory_info().rss / 2**20)
+    grown = np.mean(sizes[-3:]) - np.mean(sizes[1:4])
+    assert grown < 40, f"six threads later {grown:.1f} MB more are in use"
 
 
 def test_renderers_of_one_thread_share_a_context_until_the_last_closes():
