@@ -1,0 +1,8 @@
+"""The video renderer: motion in, pictures of a chosen signer out, by a few steps of diffusion.
+
+Importing this imports no torch; `renderer.diffusion.renderer` does.
+"""
+
+from renderer.diffusion.config import BACKENDS, MODES, STYLES, VideoConfig
+
+__all__ = ["BACKENDS", "MODES", "STYLES", "VideoConfig"]

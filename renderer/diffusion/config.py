@@ -15,6 +15,7 @@ STYLES: Final = ("natural", "ink", "flat")
 """Ways a picture can look; a model may know fewer. See `trainer.renderer.styles` for what each means."""
 BACKENDS: Final = ("auto", "eager", "compile", "graphs", "tensorrt")
 MODES: Final = ("direct", "stream")
+PRECISIONS: Final = ("auto", "float32", "bfloat16", "float16")
 MOST_STEPS: Final = 64
 
 
@@ -80,7 +81,7 @@ class VideoConfig:
     style: one that the model knows. steps: denoising steps, 0 for what the model was made for. mode: `direct`
     finishes each picture before the next; `stream` advances every picture in flight by one step a call, so
     pictures come steps - 1 frames later at the price of one batched step each. backend: BACKENDS. device:
-    `auto`, `cpu`, `cuda` or `cuda:N`.
+    `auto`, `cpu`, `cuda` or `cuda:N`. precision: of PRECISIONS, on a CUDA device; a CPU has float32.
     """
 
     model: Path
@@ -93,6 +94,7 @@ class VideoConfig:
     mode: str = "direct"
     backend: str = "auto"
     device: str = "auto"
+    precision: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -108,6 +110,10 @@ class VideoConfig:
         if self.backend not in BACKENDS:
             raise ValueError(
                 f"VideoConfig.backend: got {self.backend!r}, expected one of {', '.join(BACKENDS)}"
+            )
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"VideoConfig.precision: got {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
             )
         if not (self.device in ("auto", "cpu", "cuda") or self.device.startswith("cuda:")):
             raise ValueError(f"VideoConfig.device: got {self.device!r}, expected auto, cpu, cuda or cuda:N")

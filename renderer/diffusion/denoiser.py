@@ -118,7 +118,7 @@ class Denoiser(nn.Module):
         there = known[:, None, None, None]
         seen = functional.pixel_unshuffle(torch.cat([noisy, previous * there], 1), patch)
         flag = there.to(seen.dtype).expand(-1, 1, *seen.shape[2:])
-        told = functional.silu(self.level(sigma) + self.style(style))
+        told = functional.silu(self.level(sigma.float()).to(noisy.dtype) + self.style(style))
         x = self.first(torch.cat([seen, flag], 1))
         kept = []
         for number, (halve, blocks) in enumerate(zip(self.halve, self.down, strict=True)):

@@ -25,10 +25,6 @@ def schedule(steps: int) -> tuple[float, ...]:
     return tuple(math.sin(math.pi / 2 * (steps - n) / steps) for n in range(steps))
 
 
-def alpha_of(sigma: float) -> float:
-    return math.sqrt(max(0.0, 1.0 - sigma * sigma))
-
-
 def noised(picture: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     """sigma [B]"""
     s = sigma[:, None, None, None]
@@ -47,30 +43,44 @@ def cleaned(x: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
     return (1 - s * s).clamp(min=0).sqrt() * x - s * v
 
 
+def ddim_step(x: Tensor, v: Tensor, noise: Tensor, sigma: Tensor, following: Tensor) -> Tensor:
+    """One step of the teacher's sampler: the model's own noise is kept. sigma, following [B]; at following 0
+    this is the picture."""
+    s = sigma[:, None, None, None]
+    left = (1 - s * s).clamp(min=0).sqrt() * v + s * x
+    return noised(cleaned(x, v, sigma), left, following)
+
+
+def few_step_step(x: Tensor, v: Tensor, noise: Tensor, sigma: Tensor, following: Tensor) -> Tensor:
+    """One step of the student's sampler: the first noise is mixed in again."""
+    return noised(cleaned(x, v, sigma), noise, following)
+
+
+Step = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+STEPS: dict[str, Step] = {"teacher": ddim_step, "student": few_step_step}
+
+
 def ddim(predict: Predict, noise: Tensor, sigmas: Sequence[float]) -> Tensor:
     """The teacher's sampler (Song et al. 2021, eta 0): follow the model's own noise downwards."""
-    x = noise
-    for sigma, following in _pairs(sigmas):
-        at = torch.full((len(x),), sigma, dtype=x.dtype, device=x.device)
-        v = predict(x, at)
-        picture = alpha_of(sigma) * x - sigma * v
-        left = alpha_of(sigma) * v + sigma * x
-        x = alpha_of(following) * picture + following * left
-    return x
+    return _walk(ddim_step, predict, noise, sigmas)
 
 
 def few_step(predict: Predict, noise: Tensor, sigmas: Sequence[float]) -> Tensor:
     """The student's sampler (consistency models, Song et al. 2023): guess the picture, mix the same noise in
     again, guess anew. One noise for all steps and frames: less to flicker."""
+    return _walk(few_step_step, predict, noise, sigmas)
+
+
+def _walk(step: Step, predict: Predict, noise: Tensor, sigmas: Sequence[float]) -> Tensor:
     x = noise
-    for sigma, following in _pairs(sigmas):
-        at = torch.full((len(x),), sigma, dtype=x.dtype, device=x.device)
-        picture = alpha_of(sigma) * x - sigma * predict(x, at)
-        x = alpha_of(following) * picture + following * noise
+    for sigma, following in pairs(sigmas):
+        now, then = (torch.full((len(x),), s, dtype=x.dtype, device=x.device) for s in (sigma, following))
+        x = step(x, predict(x, now), noise, now, then)
     return x
 
 
-def _pairs(sigmas: Sequence[float]) -> list[tuple[float, float]]:
+def pairs(sigmas: Sequence[float]) -> list[tuple[float, float]]:
+    """Each sigma with the one after it, the last with 0. Raises ValueError where they do not fall."""
     if not sigmas or sigmas[0] != 1.0 or any(a <= b for a, b in itertools.pairwise((*sigmas, 0.0))):
         raise ValueError(
             f"sigmas: got {tuple(round(s, 4) for s in sigmas)}, expected falling numbers from 1 to above 0; "

@@ -11,6 +11,7 @@ from renderer.diffusion.denoiser import Denoiser
 from renderer.diffusion.model import VideoModel
 from renderer.diffusion.samplers import cleaned, ddim, few_step, noised, schedule, velocity
 
+torch.set_num_threads(1)
 SMALL = DenoiserConfig(16, 2, (8, 16), 1, (4, 4, 8), 8, 2)
 
 

@@ -20,6 +20,7 @@ from engine.signals import Motion
 from engine.skeleton import mirror_expression, mirror_hands, mirror_pose, mirror_smplx
 from renderer.avatar import AvatarConfig, AvatarRenderer
 from renderer.base import Bytes
+from renderer.diffusion.reference import resting_motion
 from trainer.renderer.looks import Look, Scene, scene
 
 HEADER = "pictures.json"
@@ -87,14 +88,6 @@ class Studio:
         rest = resting_motion()
         pictures, [reference] = self.draw(motion, look, lit), self.draw(rest, look, lit)
         return PictureClip(name, look.name, motion, pictures, reference, rest)
-
-
-def resting_motion() -> Motion:
-    """The pose of references: one frame, arms low."""
-    from engine.body import load_body
-    from engine.choreography.rest import rest_expression, rest_pose
-
-    return load_body().motion(rest_pose()[None], rest_expression()[None], 25.0)
 
 
 def windows(motions: Sequence[Motion], count: int, frames: int, seed: int) -> list[Motion]:
