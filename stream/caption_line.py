@@ -10,8 +10,10 @@ are told 503). What cannot be signed at all is in the record. A feed that ends o
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from stream import events
@@ -50,7 +52,7 @@ class FeedTiming:
 class CaptionLine:
     """See the module. state: "open", "ended" or "failed". refused: commits that were not signed.
 
-    left_out: words that were not signed after all, by what became of them.
+    left_out: words that were not signed after all, by what became of them. taken: names of other lines.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class CaptionLine:
         most_pending: int,
         changes: deque[events.Message],
         timing: FeedTiming | None = None,
+        taken: Collection[str] = (),
     ) -> None:
-        self.name = label(source)
+        self.name = label(source, taken)
         self.feed = feed
         self.state = "open"
         self.condition = condition
@@ -188,10 +191,14 @@ class CaptionLine:
         self._channel.tell(entry)
 
 
-def label(source: str) -> str:
-    """A source as viewers may read it: what it is and its last name; no folders, users or keys."""
+def label(source: str, taken: Collection[str] = ()) -> str:
+    """A source as viewers may read it: what it is and its last name; no folders, users or keys. One whose
+    label is taken by another is numbered.
+    """
     if source in ("-", POSTED):
         return "standard input" if source == "-" else source
     bare = source.partition("?")[0].rstrip("/")
     kind = bare.partition(":")[0] if ":" in bare else "file"
-    return f"{kind}:{bare.removeprefix(f'{kind}:').rpartition('/')[2].rpartition('@')[2]}"
+    name = f"{kind}:{bare.removeprefix(f'{kind}:').rpartition('/')[2].rpartition('@')[2]}"
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    return next(free for free in itertools.chain([name], numbered) if free not in taken)

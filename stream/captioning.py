@@ -95,8 +95,9 @@ class Captioning:
         hold_ns = max(settings.hold_ms * NS_PER_MS, round(HELD_SHARE * (delay_ns or 0)))
         config = ReviserConfig(agreement=settings.agreement, hold_ns=hold_ns)
         timing = FeedTiming(Timeline(finished=not live, aligned=bool(delay_ns)), delay_ns)
+        taken = {line.name for other, line in self._lines.items() if other != source}
         line = CaptionLine(
-            source, feed, condition, Reviser(config), self._channel, most, self.changes, timing
+            source, feed, condition, Reviser(config), self._channel, most, self.changes, timing, taken
         )
         self._lines[source] = line
         if delay_ns is not None:  # the first word must not wait for the table of frequencies

@@ -105,10 +105,13 @@ async def _replay(url: str, feed: list[TimedText], language: str) -> Replayed:
     viewer = Viewer(url, decode=False)
     async with aiohttp.ClientSession(url) as http:
         await viewer.connect()
+        tempo: list[float] = []
+        looking = asyncio.create_task(_look(http, tempo))
         try:
             await viewer.until(lambda: bool(viewer.of_type("hello")))
             async with http.ws_connect("/signers/main/captions/lines") as socket:
                 heard = Heard()
+                heard.out.tempo = tempo
                 for piece in feed:
                     while (left_s := (piece.pts_ns - heard.now_ns) / 1e9) > 0:
                         await asyncio.sleep(min(left_s, _LOOK_S))
@@ -130,5 +133,15 @@ async def _replay(url: str, feed: list[TimedText], language: str) -> Replayed:
                 await asyncio.sleep(2.0)
                 heard.take(viewer.events)
         finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
             await viewer.close(delete=False)
     return heard.finish(language)
+
+
+async def _look(http: aiohttp.ClientSession, tempo: list[float]) -> None:
+    """How fast is signed, once a second: no event tells it."""
+    while True:
+        async with http.get("/stats") as response:
+            tempo.append((await response.json())["signers"]["main"]["tempo"])
+        await asyncio.sleep(1.0)

@@ -130,13 +130,14 @@ class Viewer:
         if len(self.rtp) < self.keep_rtp:
             self.rtp.append(packet)
         self._ssrc = packet.ssrc
+        new = packet.marker and packet.timestamp not in self._whole_ns
         if packet.marker:
             self._whole_ns[packet.timestamp] = time.monotonic_ns()
             while len(self._whole_ns) > REMEMBERED:
                 self._whole_ns.pop(next(iter(self._whole_ns)))
         if self.decode:
             await self._handle_rtp(packet, arrival_time_ms=arrival_time_ms)
-        elif packet.marker:
+        elif new:  # not one that was sent again
             self.frames += 1
 
     async def _watch(self, track: Any) -> None:

@@ -267,3 +267,14 @@ def test_labels_name_no_folders_users_or_keys():
     assert label("hls:http://u:p@host/a/subs.m3u8?k=v") == "hls:subs.m3u8"
     assert label("wss://u:p@host:9/") == "wss:host:9"
     assert label("-") == "standard input"
+
+
+async def test_feeds_of_the_same_file_name_are_told_apart(launch, tmp_path):
+    paths = [tmp_path / folder / "live.vtt" for folder in ("one", "two")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("WEBVTT\n\n")
+    server = await launch(**fed(*(("main", f"follow:{path}") for path in paths)))
+    async with aiohttp.ClientSession(server.address) as http:
+        feeds = (await asked(http, "/stats"))["signers"]["main"]["captions"]
+    assert [feed["feed"] for feed in feeds] == ["follow:live.vtt", "follow:live.vtt (2)"]
