@@ -8,6 +8,9 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
+from engine.glossing.rules import BARE_NEGATIONS, without_s
+from engine.lexicon.letters import APOSTROPHES
+
 _CODES: Final = {"hr": "hbs"}
 _loading = threading.Lock()
 
@@ -32,9 +35,17 @@ class Lemmas:
             self._lemmatizer = None
 
     def forms(self, word: str) -> list[str]:
-        """[word, lemma, ...]. A contraction has no lemma: `don't` must not become `do`."""
+        """[word, lemma, ...]. A contraction has no lemma: `don't` and `dont` must not become `do`.
+
+        But mother's is found under mother, and geht's under gehen.
+        """
         forms = [word]
-        if self._lemmatizer is None or not word or any(mark in word for mark in "'’ʼ"):
+        if self._lemmatizer is None or not word:
+            return forms
+        if any(mark in word for mark in APOSTROPHES):
+            owner = without_s(word, self._spoken)
+            return [word, *self.forms(owner)] if owner else forms
+        if self._spoken == "en" and word.lower() in BARE_NEGATIONS:
             return forms
         tries = [word, word.lower()]
         if self._spoken == "de":  # nouns are known with a capital

@@ -10,12 +10,13 @@ machine-generated.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from engine.glossing.glosser import Glossed, Omitted
 from engine.glossing.lemmas import Lemmas
-from engine.glossing.numbers import number_words, plain_digits
-from engine.glossing.rules import OMISSIONS, apart, symbol_words
+from engine.glossing.numbers import number_words, plain_digits, whole_numbers
+from engine.glossing.rules import OMISSIONS, apart, is_article, may_be_article, symbol_words
 from engine.glossing.spelling import Speller
 from engine.glossing.tokens import Token, TokenState, push
 from engine.lexicon import Lexicon
@@ -61,9 +62,10 @@ class PlainGlosser:
 
     def push(self, text: str, state: GlossState, final: bool = True) -> Glossed:
         out = Glossed()
-        for token in push(text, state.tokens, final):
+        tokens = push(text, state.tokens, final)
+        for token in whole_numbers(tokens, self._lexicon.spoken(state.language)):
             if token.first:
-                self._commit(state, out, ended=True)
+                self._commit(state, out, ended=True, behind=token if token.opened else None)
             state.waiting.append(token)
             self._commit(state, out, ended=False)
         self._commit(state, out, ended=final or state.tokens.paused)
@@ -71,9 +73,9 @@ class PlainGlosser:
             state.tokens = TokenState()
         return out
 
-    def _commit(self, state: GlossState, out: Glossed, *, ended: bool) -> None:
+    def _commit(self, state: GlossState, out: Glossed, *, ended: bool, behind: Token | None = None) -> None:
         """Sign what waits, the longest sign first, and keep what may yet become longer (unless it has
-        ended).
+        ended). behind: a quote or bracket is opened behind what waits, and this is in it.
         """
         waiting = state.waiting
         phrases = self._lexicon.phrases(state.language)
@@ -88,27 +90,29 @@ class PlainGlosser:
                 if key not in phrases:
                     open_ended = False
                     break
-            if not ended and (open_ended or (len(waiting) == 1 and _may_be_article(waiting[0]))):
+            if not ended and (
+                open_ended or (len(waiting) == 1 and self._may_be_article(waiting[0], state.language))
+            ):
                 return
             taken, state.waiting = waiting[:size], waiting[size:]
             waiting = state.waiting
             if clip is not None:
                 Speller(self._lexicon, state.language, out).sign(clip, taken[0].start, taken[-1].end)
             else:
-                self._gloss(taken[0], waiting[0] if waiting else None, state.language, out)
+                self._gloss(taken[0], waiting[0] if waiting else behind, state.language, out)
 
     def _gloss(self, token: Token, following: Token | None, language: str, out: Glossed) -> None:
         speller = Speller(self._lexicon, language, out)
         if token.kind == "number":
             self._number(token, language, speller)
         elif token.kind == "symbol":
-            words = symbol_words(token.text, self._lexicon.spoken(language))
             if not self._sign(token.text, token, speller):
-                self._say(words, token, speller, reason=_SYMBOL)
+                self._symbols(token, speller)
         else:
             reason = OMISSIONS.get(language, {}).get(token.text.lower()) if self._omit else None
-            if reason and token.text == "A" and not _is_article(token, following):
-                reason = None  # the letter A, not the article
+            if reason and may_be_article(token.text, language):
+                after = following.text if following else None
+                reason = reason if is_article(token.text, after, first=token.first) else None
             parts = apart(token.text, self._lexicon.spoken(language))
             if self._sign(token.text, token, speller):
                 return
@@ -120,6 +124,20 @@ class PlainGlosser:
                 self._say(parts, token, speller)
             else:
                 speller.spell(token.text, token.start)
+
+    def _symbols(self, token: Token, speller: Speller) -> None:
+        """Each symbol that is read as words, and the stretches between them that are not."""
+        spoken, at = self._lexicon.spoken(speller.language), token.start
+        for read, group in groupby(token.text, key=lambda symbol: bool(symbol_words(symbol, spoken))):
+            for text in group if read else ["".join(group)]:
+                part = replace(token, text=text, start=at, end=at + len(text))
+                self._say(symbol_words(text, spoken), part, speller, reason=_SYMBOL)
+                at = part.end
+
+    def _may_be_article(self, token: Token, language: str) -> bool:
+        if not self._omit or token.glued or not may_be_article(token.text, language):
+            return False
+        return self._lexicon.sign_of(self._forms(token.text, language), language) is None
 
     def _number(self, token: Token, language: str, speller: Speller) -> None:
         if self._sign(token.text, token, speller):
@@ -152,12 +170,3 @@ class PlainGlosser:
     def _forms(self, word: str, language: str) -> list[str]:
         lemmas = self._lemmas.get(language)
         return lemmas.forms(word) if lemmas else [word]
-
-
-def _may_be_article(token: Token) -> bool:
-    """A sentence beginning with A: the next word tells the article from the letter."""
-    return token.text == "A" and token.first
-
-
-def _is_article(token: Token, following: Token | None) -> bool:
-    return token.first and following is not None and following.text[0].islower()

@@ -7,12 +7,15 @@ What is left out is kept small on purpose, and only words the lexicon has no sig
 each one is reported. American Sign Language has no articles. German, Austrian and Swiss German Sign
 Language have none either, no copula, and show where something is in space instead of naming it: so
 articles, the present of "sein", and the plain locatives in, im, ins, am, zum, zur go. Words that carry
-more (mit, ohne, gegen, nicht, war) stay.
+more (mit, ohne, gegen, nicht, war) stay, and so does what only looks like an article: nothing follows it in
+its clause (er schläft ein; wer ist das?; vitamin a), or a verb does (das war gut).
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from engine.lexicon.letters import straight
 
 _ARTICLES_EN: Final = frozenset(["a", "an", "the"])
 _ARTICLES_DE: Final = frozenset(
@@ -20,6 +23,13 @@ _ARTICLES_DE: Final = frozenset(
 )
 _COPULA_DE: Final = frozenset(["bin", "bist", "ist", "sind", "seid"])
 _PLACES_DE: Final = frozenset(["in", "im", "ins", "am", "zum", "zur"])
+
+_VERBS_DE: Final = frozenset(
+    ["ist", "sind", "war", "waren", "wäre", "wird", "werden", "wurde", "würde", "hat", "haben", "hatte",
+     "kann", "muss", "soll", "darf", "will", "heißt", "geht", "kommt", "gibt", "macht", "stimmt", "bedeutet"]
+)  # fmt: skip
+_PRONOUNS_DE: Final = frozenset(["der", "die", "das"])
+_CONJUNCTIONS: Final = frozenset(["and", "or", "und", "oder", "aber", "denn"])
 
 _OMITTED: Final[dict[str, dict[str, frozenset[str]]]] = {
     "ase": {"American Sign Language has no articles": _ARTICLES_EN},
@@ -42,11 +52,32 @@ OMISSIONS: Final = {
 }
 """Signed language -> word in lower case -> why it is left out."""
 
+_ARTICLES: Final = _ARTICLES_EN | _ARTICLES_DE
+
+
+def may_be_article(word: str, language: str) -> bool:
+    """Whether the next word must be known to tell whether this one is left out."""
+    return word.lower() in _ARTICLES and word.lower() in OMISSIONS.get(language, {})
+
+
+def is_article(word: str, following: str | None, *, first: bool) -> bool:
+    """Of a word that may be one. following: the next of its clause; first: it begins the clause."""
+    if following is None or following in _CONJUNCTIONS:
+        return False
+    if word == "A":  # not the letter
+        return first and following[0].islower()
+    return not (word.lower() in _PRONOUNS_DE and following in _VERBS_DE)
+
+
 _SYMBOLS: Final[dict[str, dict[str, str]]] = {
-    "en": {"&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "€": "euro", "$": "dollar",
-           "£": "pound", "°": "degrees", "§": "section", "½": "half"},
-    "de": {"&": "und", "%": "Prozent", "@": "at", "+": "plus", "=": "gleich", "€": "Euro", "$": "Dollar",
-           "£": "Pfund", "°": "Grad", "§": "Paragraf", "½": "halb"},
+    "en": {"&": "and", "%": "percent", "‰": "per thousand", "@": "at", "+": "plus", "=": "equals",
+           "×": "times", "€": "euro", "$": "dollar", "£": "pound", "¥": "yen", "¢": "cents",
+           "°": "degrees", "§": "section", "½": "half", "¼": "quarter", "¾": "three quarters",
+           "²": "squared", "³": "cubed"},
+    "de": {"&": "und", "%": "Prozent", "‰": "Promille", "@": "at", "+": "plus", "=": "gleich",
+           "×": "mal", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "¢": "Cent",
+           "°": "Grad", "§": "Paragraf", "½": "halb", "¼": "viertel", "¾": "dreiviertel",
+           "²": "hoch zwei", "³": "hoch drei"},
     "fr": {"&": "et", "%": "pour cent", "@": "arobase", "+": "plus", "=": "égale", "€": "euro"},
     "es": {"&": "y", "%": "por ciento", "@": "arroba", "+": "más", "=": "igual", "€": "euro", "$": "dólar"},
     "it": {"&": "e", "%": "per cento", "@": "chiocciola", "+": "più", "=": "uguale", "€": "euro"},
@@ -55,7 +86,20 @@ _SYMBOLS: Final[dict[str, dict[str, str]]] = {
 
 _SHORT_EN: Final = {"can't": "can not", "won't": "will not", "shan't": "shall not", "let's": "let us",
                     "i'm": "I am", "cannot": "can not"}  # fmt: skip
+BARE_NEGATIONS: Final = {
+    full.replace("'", ""): full
+    for full in (
+        "ain't", "aren't", "can't", "couldn't", "didn't", "doesn't", "don't", "hadn't", "hasn't", "haven't",
+        "isn't", "mustn't", "needn't", "shan't", "shouldn't", "wasn't", "weren't", "won't", "wouldn't",
+    )
+}  # fmt: skip
+"""English as recognisers and hurried hands write it: dont. It must neither be spelled where "not" has a sign
+nor be taken for a form of "do".
+"""
 _ENDINGS_EN: Final = {"n't": "not", "'re": "are", "'ve": "have", "'ll": "will"}
+_NO_OWNERS: Final = frozenset(
+    ["it", "he", "she", "that", "this", "what", "who", "there", "here", "where", "how", "when", "why", "let"]
+)
 _ELIDING: Final = {"fr", "it"}
 
 
@@ -63,10 +107,21 @@ def symbol_words(symbol: str, spoken: str) -> list[str]:
     return _SYMBOLS.get(spoken, {}).get(symbol, "").split()
 
 
+def without_s(word: str, spoken: str) -> str:
+    """mother's -> mother, geht's -> geht; empty for other words, and for "it's" and its like, where 's is a
+    verb.
+    """
+    owner, mark, rest = straight(word).lower().rpartition("'s")
+    if spoken not in ("en", "de") or not mark or rest or "'" in owner or owner in _NO_OWNERS:
+        return ""
+    return word[: len(owner)]
+
+
 def apart(word: str, spoken: str) -> list[str]:
     """A contraction as its words (don't: do, not; l'eau: l, eau); [word] when it is none."""
-    plain = word.replace("’", "'").replace("ʼ", "'")
+    plain = straight(word)
     if spoken == "en":
+        plain = BARE_NEGATIONS.get(plain.lower(), plain)
         if plain.lower() in _SHORT_EN:
             return _SHORT_EN[plain.lower()].split()
         for ending, full in _ENDINGS_EN.items():

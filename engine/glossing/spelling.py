@@ -9,10 +9,8 @@ from __future__ import annotations
 from engine.glossing.glosser import Glossed, Unspellable
 from engine.lexicon import Lexicon
 from engine.lexicon.languages import language_info
-from engine.lexicon.letters import raised
+from engine.lexicon.letters import APOSTROPHES, raised
 from engine.signals import Gloss
-
-_APOSTROPHES = frozenset("'’ʼ")
 
 
 class Speller:
@@ -37,7 +35,7 @@ class Speller:
         """A word beginning at `start`. end: given when the word is not in the text but stands for
         start..end.
         """
-        letters = [s for s in self._lexicon.letters(word, self.language) if word[s.start] not in _APOSTROPHES]
+        letters = [s for s in self._lexicon.letters(word, self.language) if word[s.start] not in APOSTROPHES]
         last = max((i for i, s in enumerate(letters) if s.clip), default=-1)
         missing: list[tuple[int, int]] = []
         for i, letter in enumerate(letters):

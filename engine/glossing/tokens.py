@@ -16,30 +16,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from engine.lexicon.letters import APOSTROPHES
+
 MAX_CHUNK = 256
 """Characters without a separator that are waited for; longer ones are cut here, so that memory is
 bounded.
 """
 
 _SOFT: Final = {
-    ".": ".", ",": ",", "'": "'", "’": "'", "ʼ": "'", "-": "-", "‐": "-", "‑": "-", "−": "-",
+    ".": ".", ",": ",", **dict.fromkeys(APOSTROPHES, "'"), "-": "-", "‐": "-", "‑": "-", "−": "-",
+    "–": "–", "‒": "–", "\u00a0": "_", "\u2007": "_", "\u2009": "_", "\u202f": "_",
     ":": ":", "/": ":", "_": ":", "\\": ":", "#": ":", "*": ":",
-    "@": "S", "%": "S", "&": "S", "§": "S", "\u0640": "M", "·": "P",
+    "@": "S", "%": "S", "‰": "S", "&": "S", "§": "S", "\u0640": "M", "·": "P", '"': "(",
 }  # fmt: skip
-_CHUNK: Final = re.compile(rf"(?:N,|[^ !,]){{1,{MAX_CHUNK}}}")
+_CHUNK: Final = re.compile(rf"–?(?:N[,_]|[^ !(,_–]){{1,{MAX_CHUNK}}}")
 _TOKEN: Final = re.compile(
-    r"(?P<number>(?:(?<![NLM])-)?N+(?:[.,]N+)*)"
+    r"(?P<number>(?:(?<![NLM])[-–])?(?:(?<!N)N{1,3}(?:_N{3}(?!N))+(?:[.,]N+)?|N+(?:[.,]N+)*|(?<![NLM.])\.N+))"
     r"|(?P<word>L[LM]*(?:'L[LM]*)*)"
     r"|(?P<symbol>S[SM]*)"
-    r"|(?P<glue>[':-]M*|M+)"
+    r"|(?P<glue>[':_-]M*|M+)"
     r"|(?P<stop>[^NLSM])"
 )
 _GLUED: Final = re.compile(r"[NLM][.:S@][NLM]")
 
 
 class _Kinds(dict[str, str]):
-    """Character -> L letter, M mark or invisible, N digit, S symbol, space, ! hard punctuation, or
-    itself.
+    """Character -> L letter, M mark or invisible, N digit, S symbol, space, _ space that may be within a
+    number, – dash that may be a minus, ( quote or bracket that may open, ! hard punctuation, or itself.
     """
 
     def __missing__(self, character: str) -> str:
@@ -54,6 +57,8 @@ class _Kinds(dict[str, str]):
             kind = "L"
         elif category[0] == "M" or category == "Cf":
             kind = "M"
+        elif category in ("Ps", "Pi"):
+            kind = "("
         elif category[0] == "P":
             kind = "!"
         else:
@@ -71,7 +76,7 @@ _TOKEN_KINDS: Final[dict[str, Kind]] = {"word": "word", "number": "number", "sym
 class Token:
     """text with its characters start..end of the caption. first: a pause (punctuation or the beginning)
     is before it. glued: part of an address or the like (`www.the.org`), where no word is a word of the
-    sentence."""
+    sentence. opened: no pause but a quote or bracket that opens. chunk: where what it was cut from begins."""
 
     text: str
     start: int
@@ -79,15 +84,23 @@ class Token:
     kind: Kind
     first: bool = False
     glued: bool = False
+    opened: bool = False
+    chunk: int = 0
 
 
 @dataclass(slots=True)
 class TokenState:
-    """The chunk that is still open, where it begins, and whether a pause was heard since the last token."""
+    """The chunk that is still open, where it begins, and whether a pause was heard since the last token, or
+    only a quote or bracket that opens.
+
+    apart: whether what came right before is no part of a word or number: a dash here may be a minus.
+    """
 
     open: str = ""
     start: int = 0
     paused: bool = True
+    opened: bool = False
+    apart: bool = True
 
 
 def push(text: str, state: TokenState, final: bool) -> Iterator[Token]:
@@ -96,12 +109,19 @@ def push(text: str, state: TokenState, final: bool) -> Iterator[Token]:
     kinds = "".join(map(_KIND.__getitem__, text))
     at, length = 0, len(text)
     while at < length:
-        chunk = _CHUNK.match(kinds, at)
+        dash = kinds[at] == "–"
+        if dash and at + 1 == length and not final:
+            break
+        minus = dash and state.apart and kinds[at + 1 : at + 2] == "N"
+        chunk = _CHUNK.match(kinds, at) if minus or not dash else None
+        state.apart = chunk is None
         if chunk is None:
-            state.paused |= kinds[at] != " "
+            state.opened |= kinds[at] == "("
+            state.paused |= kinds[at] not in " _("
             at += 1
             continue
         if chunk.end() == length and not final:
+            state.apart = True
             break
         yield from _cut(text, kinds, at, chunk.end(), state)
         at = chunk.end()
@@ -116,7 +136,9 @@ def _cut(text: str, kinds: str, at: int, end: int, state: TokenState) -> Iterato
         kind = _TOKEN_KINDS.get(match.lastgroup or "")
         if kind is not None:
             here = text[at + match.start() : at + match.end()]
-            yield Token(here, offset + match.start(), offset + match.end(), kind, state.paused, glued)
-            state.paused = False
+            opened = state.opened and not state.paused
+            first, start, stop = state.paused or opened, offset + match.start(), offset + match.end()
+            yield Token(here, start, stop, kind, first, glued, opened, offset)
+            state.paused = state.opened = False
         elif match.lastgroup == "stop":
             state.paused = True

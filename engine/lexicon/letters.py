@@ -26,6 +26,10 @@ _BY_SPOKEN: Final[dict[str, dict[str, str]]] = {
     "tr": {"q": "k", "w": "v", "x": "ks"},
     "uk": {"ё": "е", "ы": "и", "э": "е"},
 }
+APOSTROPHES: Final = "'’ʼ‘‛＇`´"
+"""However it was typed, between two letters it is an apostrophe: don't, don´t."""
+_STRAIGHT: Final = str.maketrans(dict.fromkeys(APOSTROPHES, "'"))
+
 _INVISIBLE: Final = {"\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u0640"}
 """Soft hyphen, zero-width characters and the Arabic stretch: no letters, and never missed."""
 
@@ -47,6 +51,11 @@ def fold(text: str, spoken: str) -> str:
     if spoken in ("tr", "az"):
         text = text.replace("İ", "i").replace("I", "ı")
     return unicodedata.normalize("NFC", text.lower().replace("i\u0307", "i"))
+
+
+def straight(text: str) -> str:
+    """Every apostrophe as the one on the keyboard."""
+    return text.translate(_STRAIGHT)
 
 
 def raised(text: str, spoken: str) -> str:

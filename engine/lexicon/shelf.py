@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.lexicon.index import Entry, Problem, read_index
 from engine.lexicon.languages import LANGUAGES
-from engine.lexicon.letters import fold
+from engine.lexicon.letters import fold, straight
 
 _LETTER_CHARACTERS = 4
 _ALPHABET_SHARE = 0.8
@@ -32,10 +32,11 @@ the end changes nothing once there are this many."""
 
 
 def sign_key(word: str, spoken: str) -> str:
-    """The form in which words are compared: composed, lower case, parts (space, hyphen, underscore)
-    apart.
+    """The form in which words are compared: composed, lower case, parts (space, hyphen, underscore) apart.
+
+    ß is ss: STRASSE is how capitals write Straße, and Strasse how Switzerland does.
     """
-    return _SPACES.sub(" ", fold(word, spoken).replace("’", "'")).strip()
+    return _SPACES.sub(" ", straight(fold(word, spoken)).replace("ß", "ss")).strip()
 
 
 @dataclass(frozen=True, eq=False)

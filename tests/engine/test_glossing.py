@@ -24,7 +24,8 @@ ROWS = {
                     "do", "not", "child", "go", "3",
                     "hello",
                     "e-mail", "a lot", "forty", "percent", "the end"],
-    ("de", "gsg"): ["guten tag", "guten", "kind", "haus", "ist", "essen", "gehen"],
+    ("de", "gsg"): ["guten tag", "guten", "kind", "haus", "ist", "essen", "gehen", "straße",
+                    "weiss", "minus"],
     ("it", "ise"): ["ciao"],
 }  # fmt: skip
 
@@ -99,6 +100,15 @@ def shown(glossed: Glossed) -> str:
         ("gsg", "Das Haus ist groß", "HAUS IST g-r-o-ß"),
         ("slf", "Ciao Anna", "CIAO a-nn-a"),
         ("fsl", "l'eau", "l-e-a-u"),
+        ("ase", "dont DON´T don`t don‘t Don＇t", "DO NOT DO NOT DO NOT DO NOT DO NOT"),
+        ("ase", "wont isnt", "w-o-n-t i-s-n-t"),  # no WILL, no IS
+        ("ase", "child's Child´s it's", "CHILD CHILD i-t-s"),
+        ("ase", "5th 21st 3 rd", "f-i-f-t-h t-w-e-n-t-y f-i-r-s-t 3 r-d"),
+        ("ase", "1½ 5½%", "o-n-e a-n-d h-a-l-f f-i-v-e h-a-l-f PERCENT"),
+        ("ase", "c++ 5² 2‰", "c p-l-u-s p-l-u-s f-i-v-e s-q-u-a-r-e-d t-w-o p-e-r t-h-o-u-s-a-n-d"),
+        ("gsg", "STRASSE Strasse weiß", "STRAẞE STRAẞE WEISS"),
+        ("gsg", "geht's, Kind's", "GEHEN KIND"),
+        ("gsg", "−5 °C –5", "MINUS f-ü-n-f g-r-a-d c MINUS f-ü-n-f"),
         (
             "gsg",
             "1.000 3,5 am 12.05.",
@@ -123,7 +133,8 @@ PIECES = st.lists(
              "000", ".", ",",
              "-", " ", "  ", "'", "!", "http://", "@", "🙂",
              "e\u0301", "\u0301", "\u200d", "ß", "x" * MAX_CHUNK,
-             "9," * 200]
+             "9," * 200,
+             "–", "–5", "10–15", "1\u00a0000", "\u202f", "2\u00a0km", "st", "½", ".5", '"', "(", "the", "das"]
         ),
         st.text(max_size=6),
     ),
@@ -137,6 +148,9 @@ PIECES = st.lists(
 @example(["3", ",5", " 3", ", 5"], "ase")
 @example(["new", " york ", "ci", "ty"], "ase")
 @example(["1" * MAX_CHUNK, ",", "1"], "ase")
+@example(["1" * MAX_CHUNK, "st"], "ase")
+@example(["5", "–", "5", " –", "5", "\u00a0", "000"], "ase")
+@example(["das", ' "', "Haus", '"', " ist das", "."], "gsg")
 @example(["x" * MAX_CHUNK, "\u0301"], "ase")
 def test_any_cutting_gives_the_same(signing, pieces, language):
     text = "".join(pieces)
@@ -211,6 +225,53 @@ def test_small_words_are_left_out_and_said(signing, spelling):
     assert shown(push_all(spelling, "ase", ["A B C"])) == "a b c"
     assert shown(push_all(signing, "ase", ["the end, a lot"])) == "THE END A LOT"  # a sign is never left out
     assert shown(push_all(spelling, "swl", ["the an a"])) == "t-h-e a-n a"  # other languages: everything
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("gsg", "schläft ein. kauft ein und", "s-c-h-l-ä-f-t e-i-n k-a-u-f-t e-i-n u-n-d"),
+        ("gsg", "Wer ist das? Das war gut", "w-e-r d-a-s d-a-s w-a-r g-u-t"),
+        ("gsg", "ein Kind, die „Bild“, der (alte) Mann", "k-i-n-d b-i-l-d a-l-t-e m-a-n-n"),
+        ("ase", "vitamin a, plan a and the dog", "v-i-t-a-m-i-n a p-l-a-n a a-n-d d-o-g"),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_an_article_stays(spelling, language, text, expected):
+    """A verb's prefix, a pronoun, a letter: without it something else is said."""
+    assert shown(push_all(spelling, language, [text])) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "words"),
+    [
+        ("ase", "-0.5", "minus zero point five"),
+        ("ase", "–5 degrees", "minus five degrees"),
+        ("ase", "10–15", "ten fifteen"),
+        ("ase", "-05", "minus zero five"),
+        ("ase", ".5", "point five"),
+        ("ase", "10.30", "ten point three zero"),
+        ("ase", "1\u202f000\u202f000 5\u00a0km", "one million five km"),
+        ("gsg", "−0,5 Grad", "minus null komma fünf grad"),
+        ("gsg", "2,0 %", "zwei komma null prozent"),
+        ("slf", "3,50", "tre virgola cinque zero"),
+        ("cse", "-5", "minus pet"),
+        ("csq", "-12,5", "minus jedan dva zarez pet"),
+        ("gss", "-3", "μειον τρια"),
+        ("eso", "-0,5", "miinus null koma viis"),
+    ],
+)
+def test_no_part_of_a_number_is_lost(spelling, language, text, words):
+    """A lost minus, point or zero is another temperature, price or time."""
+    glossed = push_all(spelling, language, [text])
+    assert shown(glossed).replace("-", "") == words
+    assert glossed.unspellable == []
+
+
+def test_symbols_side_by_side_are_read_one_by_one(spelling):
+    glossed = push_all(spelling, "ase", ["50%+→€"])
+    assert shown(glossed) == "f-i-f-t-y p-e-r-c-e-n-t p-l-u-s e-u-r-o"
+    assert [(u.text, u.start, u.end) for u in glossed.unspellable] == [("→", 4, 5)]
+    assert [(g.start, g.end) for g in glossed.glosses if g.word_end] == [(0, 2), (2, 3), (3, 4), (5, 6)]
 
 
 def test_leaving_out_can_be_switched_off(spelling):
