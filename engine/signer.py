@@ -9,46 +9,23 @@ choreography). A scheduler may understand on another thread than it steps on; ev
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
 
 from engine.choreography import LexiconChoreography
 from engine.choreography.base import AnyChoreography
 from engine.choreography.config import FASTEST
 from engine.choreography.state import checked_rate
 from engine.choreography.store import MotionSource
-from engine.lexicon.languages import language_info
 from engine.pacing_config import REASONS, PacingConfig
 from engine.pacing_line import PacedLine
-from engine.pacing_unit import Fate, units_of
+from engine.pacing_unit import Fate
 from engine.signals import Caption, Gloss, MotionFrame
+from engine.signer_text import GlosserLike, Said, TextHalf, TextTooLong
+
+__all__ = ["BacklogFull", "GlosserLike", "Said", "Signer", "SignerConfig", "TextTooLong"]
 
 _GLOSS_S = 0.4
-_TEXT_KEPT = 2000
-"""Characters of an open caption that are remembered, for words that are told."""
-
-
-class Understood(Protocol):
-    """What a glosser makes of a piece of text."""
-
-    @property
-    def glosses(self) -> Sequence[Gloss]: ...
-
-    @property
-    def unspellable(self) -> Sequence[Any]: ...
-
-    @property
-    def omitted(self) -> Sequence[Any]: ...
-
-
-class GlosserLike(Protocol):
-    """What is needed of `engine.glossing`. `open` raises ValueError for a language it does not know."""
-
-    def open(self, language: str) -> Any: ...
-
-    def push(self, text: str, state: Any, final: bool) -> Understood: ...
 
 
 class BacklogFull(RuntimeError):
@@ -57,10 +34,6 @@ class BacklogFull(RuntimeError):
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
-
-
-class TextTooLong(ValueError):
-    """One text that becomes more signs than are ever taken at once; waiting does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,72 +51,6 @@ class SignerConfig:
         for name in self.__dataclass_fields__:
             if getattr(self, name) < 1:
                 raise ValueError(f"SignerConfig.{name}: got {getattr(self, name)}, expected at least 1")
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What became of a caption. glosses: with the running index that `MotionFrame.gloss` will carry.
-    unspellable: what has neither sign nor letters; omitted: what the glosser left out on purpose.
-    interrupted: the text was dropped before it was understood."""
-
-    glosses: tuple[tuple[int, Gloss], ...] = ()
-    unspellable: tuple[Any, ...] = ()
-    omitted: tuple[Any, ...] = ()
-    interrupted: bool = False
-
-    def __add__(self, other: Said) -> Said:
-        return Said(
-            self.glosses + other.glosses,
-            self.unspellable + other.unspellable,
-            self.omitted + other.omitted,
-            self.interrupted or other.interrupted,
-        )
-
-
-@dataclass(slots=True)
-class _Open:
-    """A caption whose text may go on. text: its end, from character `begins` on. pieces: (first character,
-    characters, caption) of the latest of them, for the time of each word."""
-
-    seq: int
-    language: str
-    state: Any
-    text: str = ""
-    begins: int = 0
-    pieces: deque[tuple[int, int, Caption]] = field(default_factory=lambda: deque(maxlen=64))
-
-    @property
-    def length(self) -> int:
-        return self.begins + len(self.text)
-
-    def add(self, caption: Caption) -> None:
-        self.pieces.append((self.length, len(caption.text), caption))
-        self.text += caption.text
-        cut = max(0, len(self.text) - _TEXT_KEPT)
-        self.text, self.begins = self.text[cut:], self.begins + cut
-
-    def said_ns(self, at: int) -> int:
-        """When the word that begins with that character was said."""
-        for first, length, caption in reversed(self.pieces):
-            if first <= at or first == self.pieces[0][0]:
-                end_ns = caption.pts_ns if caption.end_ns is None else max(caption.end_ns, caption.pts_ns)
-                share = min(max((at - first) / max(length, 1), 0.0), 1.0)
-                return caption.pts_ns + round(share * (end_ns - caption.pts_ns))
-        return 0
-
-    @property
-    def delay_ns(self) -> int | None:
-        return self.pieces[-1][2].delay_ns if self.pieces else None
-
-
-@dataclass(slots=True)
-class _Text:
-    """Everything that belongs to understanding text; replaced as a whole by `reset`."""
-
-    caption: _Open | None = None
-    next_index: int = 0
-    forgotten: int = 0
-    glosses: OrderedDict[int, Gloss] = field(default_factory=OrderedDict)
 
 
 class Signer:
@@ -173,7 +80,7 @@ class Signer:
         self._rate = checked_rate(rate)
         self._state = self.choreography.open(seed=seed, rate=self._rate, left_handed=left_handed)
         self._line = PacedLine(self.choreography, pacing)
-        self._text = _Text()
+        self._text = self._text_half()
         self._handed = 0
 
     # -- settings --------
@@ -228,7 +135,7 @@ class Signer:
 
     def gloss(self, index: int) -> Gloss | None:
         """The gloss behind `MotionFrame.gloss`; None for -1 and for those long gone."""
-        return self._text.glosses.get(index)
+        return self._text.gloss(index)
 
     @property
     def skipped(self) -> tuple[tuple[int, str], ...]:
@@ -260,29 +167,15 @@ class Signer:
         return said
 
     def understand(self, caption: Caption) -> Said:
-        """The text half of `say`. What it returns must be given to `perform` or to `withdraw`, once, in
+        """The text half of `say`. What it returns must be given to `perform` or to `skip`, once, in
         order.
         """
         self._admit(len(caption.text))
-        language = caption.language or self.language
-        said = Said()
-        state = self._text.caption
-        if state is None or (state.seq, state.language) != (caption.seq, language):
-            opened = _Open(caption.seq, language, self._glosser.open(language))
-            said = self.finish()
-            self._text.caption = opened
-        assert self._text.caption is not None
-        self._text.caption.add(caption)
-        said = said + self._push(caption.text, caption.final)
-        if caption.final:
-            self._text.caption = None
-        return said
+        return self._text.understand(caption, caption.language or self.language)
 
     def finish(self) -> Said:
         """The text half of `flush`."""
-        said = self._push("", True) if self._text.caption is not None else Said()
-        self._text.caption = None
-        return said
+        return self._text.finish()
 
     def perform(self, glosses: Sequence[tuple[int, Gloss]]) -> None:
         """The motion half: sign what was understood."""
@@ -314,8 +207,7 @@ class Signer:
 
     def forget(self) -> None:
         """The text half of `interrupt`: what was understood and not performed is given up."""
-        self._text.caption = None
-        self._text.forgotten = self._text.next_index
+        self._text.forget()
         self._line.forget()
 
     def halt(self) -> None:
@@ -333,7 +225,7 @@ class Signer:
     def reset(self) -> None:
         """As new, with the same settings and seed: at rest, numbering from 0."""
         self._state = self.choreography.open(seed=self._seed, rate=self.rate, left_handed=self.left_handed)
-        self._text = _Text()
+        self._text = self._text_half()
         self._line.reset()
         self._handed = 0
 
@@ -343,6 +235,15 @@ class Signer:
         return max(0, self._text.next_index - max(self._handed, self._text.forgotten))
 
     # -- inside --------
+
+    def _text_half(self) -> TextHalf:
+        config = self._config
+        return TextHalf(
+            self._glosser,
+            self._line.understood,
+            max_glosses=config.max_glosses,
+            remembered=config.remembered,
+        )
 
     def _admit(self, characters: int) -> None:
         backlog_s = self.backlog_ms / 1000
@@ -358,31 +259,3 @@ class Signer:
                 f"pass the limit of {self._config.max_pending}; send them later, or interrupt",
                 max(1.0, min(backlog_s, _GLOSS_S * characters)),
             )
-
-    def _push(self, text: str, final: bool) -> Said:
-        caption = self._text.caption
-        assert caption is not None
-        understood = self._glosser.push(text, caption.state, final)
-        if len(understood.glosses) > self._config.max_glosses:
-            self._text.caption = None
-            raise TextTooLong(
-                f"say: {len(text)} characters become {len(understood.glosses)} signs, at most "
-                f"{self._config.max_glosses} are signed at once"
-            )
-        numbered = []
-        said_ns, ended = 0, True
-        for index, gloss in enumerate(understood.glosses, self._text.next_index):
-            said_ns = caption.said_ns(gloss.start) if ended else said_ns
-            ended = gloss.word_end
-            gloss = replace(gloss, caption_seq=caption.seq, pts_ns=said_ns)
-            numbered.append((index, gloss))
-            self._text.glosses[index] = gloss
-        if numbered:
-            spoken = language_info(caption.language).spoken
-            self._line.understood(
-                units_of(numbered, caption.text, caption.begins, delay_ns=caption.delay_ns, spoken=spoken)
-            )
-        self._text.next_index += len(numbered)
-        while len(self._text.glosses) > self._config.remembered:
-            self._text.glosses.popitem(last=False)
-        return Said(tuple(numbered), tuple(understood.unspellable), tuple(understood.omitted))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.signals import IDLE, Caption, MotionFrame
-from engine.signer import BacklogFull, Signer, SignerConfig
+from engine.signer import BacklogFull, Signer, SignerConfig, TextTooLong
 from tests.engine.signing import HandMadeLexicon, PlainWords
 
 
@@ -100,6 +100,28 @@ def test_backlog_is_bounded_and_the_error_says_when_to_return() -> None:
     assert signer.pending == 8
     finish(signer)
     assert len(signer.say(caption("ABC", 2)).glosses) == 3
+
+
+def test_a_text_of_too_many_signs_leaves_the_caption_before_it_as_it_was() -> None:
+    signer = make(config=SignerConfig(max_glosses=5))
+    signer.say(caption("HEL", 0, final=False))
+    with pytest.raises(TextTooLong, match="5"):
+        signer.say(caption("ABCDEF", 1))
+    assert signer.pending == 0
+    said = signer.say(caption("LO", 0))
+    assert [g.label for _, g in said.glosses] == list("HELLO")
+    with pytest.raises(TextTooLong):
+        signer.say(caption("ABCDEF", 2))
+    assert signer.pending == 5
+    assert {f.gloss for f in finish(signer)} >= set(range(5))
+
+
+def test_words_of_a_long_piece_are_told_as_they_were_written() -> None:
+    """Also those at its beginning, far from where its text ends."""
+    signer = make(config=SignerConfig(max_pending=10_000))
+    signer.say(Caption("a b c d " * 400, "ase", delay_ns=0))
+    signer.interrupt()
+    assert [fate.text for fate in signer.take_fates()] == list("abcd") * 400
 
 
 def test_remembered_glosses_are_bounded() -> None:
