@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
@@ -167,7 +168,7 @@ def write_video(performance: Performance, renderer: Renderer, path: Path, progre
 def _open_stream(
     container: av.container.OutputContainer, suffix: str, fps: float, alpha: bool
 ) -> av.video.stream.VideoStream:
-    rate = round(fps)
+    rate = Fraction(fps).limit_denominator(1001)
     if suffix == ".webm":
         stream = container.add_stream(
             "libvpx-vp9", rate=rate, options={"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0"}

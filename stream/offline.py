@@ -18,6 +18,8 @@ from engine.signals import Caption, Gloss, Motion, MotionFrame
 from engine.signer import GlosserLike, Signer
 from stream.choreographies import remarks_of
 
+_PIECE, _AHEAD = 200, 40
+"""A line of any length is heard in pieces of so many characters; the next one while so many glosses wait."""
 MAX_FRAMES = 25 * 60 * 60
 """An hour at 25 fps: beyond that, split the text."""
 
@@ -100,14 +102,16 @@ def perform(
         text = line.strip()
         if not text:
             continue
-        said = signer.say(Caption(text, manner.language, seq=seq))
-        glosses += [gloss for _, gloss in said.glosses]
-        for _, gloss in said.glosses:
-            signer.choreography.warm(gloss)
-        remarks += [str(problem) for problem in (*said.unspellable, *said.omitted)]
-        while signer.pending:
-            frame = step()
-            progress(max(frame.gloss, 0), len(glosses))
+        for end in range(_PIECE, len(text) + _PIECE, _PIECE):
+            last = end >= len(text)
+            said = signer.say(Caption(text[end - _PIECE : end], manner.language, seq=seq, final=last))
+            glosses += [gloss for _, gloss in said.glosses]
+            for _, gloss in said.glosses:
+                signer.choreography.warm(gloss)
+            remarks += [str(problem) for problem in (*said.unspellable, *said.omitted)]
+            while signer.pending > (0 if last else _AHEAD):
+                frame = step()
+                progress(max(frame.gloss, 0), len(glosses))
     if not glosses:
         why = "; ".join(remarks[:5]) + (" ..." if len(remarks) > 5 else "") or "the text is empty"
         raise ValueError(
