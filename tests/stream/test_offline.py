@@ -25,11 +25,11 @@ def test_a_line_of_any_length_is_signed() -> None:
 
 def test_a_video_lasts_as_long_as_its_motion(tmp_path: Path) -> None:
     """Also at a rate that is no whole number."""
-    manner = Manner(fps=12.5)
-    performance = perform(["A"], HandMadeLexicon(), PlainWords(), manner)  # type: ignore[arg-type]
+    manner = Manner(fps=10.5)
+    performance = perform(["ABCDEF"], HandMadeLexicon(), PlainWords(), manner)  # type: ignore[arg-type]
     out = tmp_path / "a.mp4"
     renderer = AvatarRenderer(AvatarConfig(width=128, height=128))
     exports.write_video(performance, renderer, out, lambda done, total: None)
     with av.open(str(out)) as container:
         assert container.duration is not None
-        assert container.duration / av.time_base == pytest.approx(len(performance.motion) / 12.5, abs=0.1)
+        assert container.duration / av.time_base == pytest.approx(len(performance.motion) / 10.5, abs=0.05)
