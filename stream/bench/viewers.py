@@ -24,6 +24,7 @@ FPS = 25.0
 TARGET_CPU_PERCENT = 0.5
 TARGET_MB = 2.0
 WARM_S = 10.0
+CATCH_UP_S = 30
 PACKET_OCTETS = 700
 TEXT = "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG " * 8
 
@@ -102,8 +103,8 @@ async def measure(server: ServerProcess, counts: list[int], seconds: float) -> l
             for count in counts:
                 while len(viewers) < count:
                     viewers.append(await Viewer(server.url, decode=False, http=http).connect())
-                await asyncio.sleep(2.0)
                 await sign(http, server.url)
+                await caught_up(viewers)
                 # Asked on a thread: did this loop wait for the answer, pictures would pile up in its sockets,
                 # be read within the time that counts, and be too many.
                 cpu_s, begun_s = await asyncio.to_thread(server.cpu_s), time.monotonic()
@@ -128,6 +129,19 @@ async def measure(server: ServerProcess, counts: list[int], seconds: float) -> l
         finally:
             await asyncio.gather(*(v.close() for v in viewers), return_exceptions=True)
     return rows
+
+
+async def caught_up(viewers: list[Viewer]) -> None:
+    """While viewers connect, pictures pile up in the sockets of those there are; wait until they are read."""
+    calm = 0
+    for _ in range(CATCH_UP_S):
+        before = [v.frames for v in viewers]
+        began_s = time.monotonic()
+        await asyncio.sleep(1.0)
+        most = max(v.frames - b for v, b in zip(viewers, before, strict=True))
+        calm = calm + 1 if most <= FPS * (time.monotonic() - began_s) + 1 else 0
+        if calm == 3:
+            return
 
 
 async def sign(http: aiohttp.ClientSession, url: str) -> None:
