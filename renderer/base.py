@@ -51,6 +51,7 @@ class Policy:
     is opened (shaders and graphs compile). retry_s, retry_most_s: the first pause before it is opened again,
     doubled by each failure up to the most; steady_s without failure and the pause is short again.
     trial_pictures: after that it draws so many that nobody sees, in time, before it is seen.
+    dissolve_frames: from its pictures to those of the one below, and back, takes so many.
     """
 
     late_periods: float = 1.5
@@ -61,6 +62,7 @@ class Policy:
     retry_most_s: float = 30.0
     steady_s: float = 60.0
     trial_pictures: int = 3
+    dissolve_frames: int = 0
 
     def __post_init__(self) -> None:
         for name in ("late_periods", "hung_s", "open_s", "retry_s", "retry_most_s", "steady_s"):
@@ -68,7 +70,7 @@ class Policy:
                 raise ValueError(
                     f"Policy.{name}: got {getattr(self, name)}, expected more than 0, up to 3600"
                 )
-        for name in ("slow_calls", "trial_pictures"):
+        for name in ("slow_calls", "trial_pictures", "dissolve_frames"):
             if not 0 <= getattr(self, name) <= 1000:
                 raise ValueError(f"Policy.{name}: got {getattr(self, name)}, expected 0 to 1000")
 
@@ -77,6 +79,11 @@ SPARE = Policy()
 """For the avatar above a spare of itself: the spare is no quicker, so slowness alone changes nothing."""
 PREFERRED = Policy(late_periods=1.0, slow_calls=3, retry_s=1.0)
 """For a renderer above a quicker one: a late picture is drawn below at once."""
+
+
+VIDEO = Policy(late_periods=0.6, slow_calls=3, retry_s=1.0, dissolve_frames=4)
+"""For the video renderer above the avatar: late while there is still time for the avatar to draw that
+picture, so that there is a new one in every period."""
 
 
 class Renderer(Protocol):

@@ -1,4 +1,4 @@
-"""The real cast: recordings from the lexicons, the avatars of the renderer.
+"""The real cast: recordings from the lexicons, the avatars or the video renderer.
 
 Enters: a `Config`. Leaves: a `Cast`. Does not know threads or viewers. Lexicons are opened here, once, and
 end with `Cast.close`; clips are prepared once for all signers.
@@ -10,13 +10,13 @@ from engine.lexicon import Lexicon
 from engine.lexicon.languages import language_info
 from engine.scheduler import Scheduler
 from engine.signer import Signer
-from renderer.avatar import SIGNERS, AvatarConfig, AvatarRenderer
-from renderer.base import Renderer
+from renderer.avatar import SIGNERS, AvatarConfig
+from renderer.base import PREFERRED, VIDEO, Renderer
 from stream.choreographies import choose_choreography
 from stream.config import Config, SignerSettings
 from stream.glossers import choose_glosser
 from stream.performer import Cast
-from stream.shared_renderer import SharedRenderer
+from stream.renderers import choose_drawing
 
 
 def default_cast(config: Config) -> Cast:
@@ -36,14 +36,17 @@ def default_cast(config: Config) -> Cast:
             choreography=choreography,
         )
 
+    drawing = choose_drawing(config.video, live=True)
+
+    def look(settings: SignerSettings) -> AvatarConfig:
+        return AvatarConfig(settings.avatar, config.width, config.height, settings.background)
+
     def renderer(settings: SignerSettings) -> Renderer:
-        look = AvatarConfig(
-            signer=settings.avatar,
-            width=config.width,
-            height=config.height,
-            background=settings.background,
-        )
-        return SharedRenderer(look, lambda: AvatarRenderer(look))
+        return drawing.first(look(settings))
+
+    def below(settings: SignerSettings) -> Renderer:
+        assert drawing.below is not None
+        return drawing.below(look(settings))
 
     return Cast(
         languages={code: language_info(code) for code in lexicon.languages()},
@@ -54,4 +57,6 @@ def default_cast(config: Config) -> Cast:
         warm=lambda language: lexicon.warm(lexicon.alphabet(language).values()),
         warming=lambda: lexicon.warming,
         close=lexicon.close,
+        fallback=below if drawing.below is not None else None,
+        preferred=VIDEO if drawing.below is not None else PREFERRED,
     )

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from engine.signals import MotionFrame
+from stream.dissolve import Dissolve
 from stream.rung import Rung
 from stream.shot import Shot
 
@@ -39,6 +40,9 @@ class Easel:
         """Of renderers that were replaced since."""
         self._content_pts_ns = self._sent_pts_ns = -(1 << 62)
         self._from = 0
+        self.rescued_ns = -1
+        """The motion that a rung below was asked to draw because it was late above."""
+        self._dissolve = Dissolve(self.rungs[0].policy.dissolve_frames)
         if before is not None:
             self.last, self.shown_s, self._sent_pts_ns = before.last, before.shown_s, before._sent_pts_ns
             self._content_pts_ns = before._content_pts_ns
@@ -59,7 +63,8 @@ class Easel:
         self._content_pts_ns = motion.pts_ns
         self.frames += 1
         self.fallen += rung.level > 0
-        self._send(shot, rung.level)
+        mixed = self._dissolve.shown(shot.i420, rung.level)
+        self._send(shot if mixed is shot.i420 else dataclasses.replace(shot, i420=mixed), rung.level)
 
     def repeat(self, pts_ns: int) -> None:
         """Nobody draws that moment in time: the last picture is its picture."""

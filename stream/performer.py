@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from engine.pacing_unit import Fate
 from engine.signals import Caption, Gloss, MotionFrame
-from renderer.base import Renderer
+from renderer.base import PREFERRED, Policy, Renderer
 from stream.config import SignerSettings
 
 
@@ -108,7 +108,8 @@ class Cast:
     hand (never blocks). warming: whether any are still being prepared.
     close: whoever made the cast calls it at the end, when no signer is left. renderer is called again when
     one has to be replaced, and for the spare that stands by. fallback: makes a quicker one, which draws
-    while that one is late, hung or dead; without it the spare does (`stream.rendering`).
+    while that one is late, hung or dead; without it the spare does (`stream.rendering`). preferred: when
+    the first one is given up for the fallback.
     """
 
     languages: Mapping[str, LanguageLike]
@@ -120,3 +121,4 @@ class Cast:
     warming: Callable[[], bool] = lambda: False
     close: Callable[[], None] = lambda: None
     fallback: Callable[[SignerSettings], Renderer] | None = None
+    preferred: Policy = PREFERRED

@@ -14,6 +14,7 @@ import asyncio
 from dataclasses import dataclass
 
 from engine.signals import Caption, MotionFrame
+from renderer.base import PREFERRED, Policy
 from stream.channel import Channel
 from stream.config import SignerSettings
 from stream.handoff import Ordered
@@ -77,9 +78,9 @@ class _Line:
 class Pipeline:
     """See the module. Methods run on the event loop."""
 
-    def __init__(self, scheduler: SchedulerLike, fps: float = 25.0) -> None:
+    def __init__(self, scheduler: SchedulerLike, fps: float = 25.0, preferred: Policy = PREFERRED) -> None:
         self._scheduler = scheduler
-        self._render = RenderThreads(fps)
+        self._render = RenderThreads(fps, preferred=preferred)
         self._lines: dict[str, _Line] = {}
         self._rest = RestBudget(fps)
 

@@ -280,7 +280,8 @@ class RenderThreads:
                         self._abandon(level, lane)
                 due_s = [self._heal(e, now_s) for e in list(self._easels.values())]
                 busy = any(lane.pending for lane in self._lanes.values())
-                wait_s = self._period_s / 2 if busy else min(due_s, default=3600.0)
+                wait_s = min(due_s, default=3600.0)
+                wait_s = min(wait_s, self._period_s / 2) if busy else wait_s
                 self._asleep = wait_s > self._period_s
                 self._lock.wait(max(0.001, wait_s))
 
@@ -296,13 +297,23 @@ class RenderThreads:
             lane = self._lanes.get(rung.level)
             overdue = lane is not None and rung.state == "fit" and lane.busy_s(now_s) > self._deadline_s(rung)
             below = any(r.state == "fit" for r in easel.rungs[rung.level + 1 :])
-            if overdue and below and lane is not None and easel.motion and lane.withdraw(easel.name):
-                self._dispatch(easel, easel.motion, after=rung.level)
+            if overdue and below and lane is not None and easel.motion:
+                waited = lane.withdraw(easel.name)
+                if waited or (rung.policy.slow_calls and self._late(easel, lane)):
+                    easel.rescued_ns = easel.motion.pts_ns
+                    self._dispatch(easel, easel.motion, after=rung.level)
+            elif below and lane is not None and lane.busy_s(now_s) and rung.state == "fit":
+                wait_s = min(wait_s, self._deadline_s(rung) - lane.busy_s(now_s))
         if now_s - easel.submitted_s < ACTIVE_S:
             wait_s = min(wait_s, self._period_s / 2)
             if easel.motion and easel.behind and now_s - easel.shown_s > SILENT_PERIODS * self._period_s:
                 easel.repeat(easel.motion.pts_ns)
         return wait_s
+
+    def _late(self, easel: Easel, lane: Lane) -> bool:
+        """Whether the newest motion is just being drawn, too late, and nobody below was asked for it yet."""
+        assert easel.motion is not None
+        return lane.key == easel.name and easel.behind and easel.rescued_ns != easel.motion.pts_ns
 
     def _retry(self, easel: Easel, rung: Rung) -> None:
         if rung.state == "resting":

@@ -15,11 +15,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from engine.lexicon import Lexicon
-from renderer.avatar import SIGNERS, AvatarConfig, AvatarRenderer
+from renderer.avatar import SIGNERS, AvatarConfig
 from stream import exports
 from stream.choreographies import add_choreography_arguments, choose_choreography
 from stream.glossers import add_glosser_arguments, choose_glosser
 from stream.offline import Manner, Performance, perform
+from stream.renderers import Drawing, add_renderer_arguments, choose_drawing, file_renderer, settings_of
 
 MAX_REMARKS = 50
 SUFFIXES = (".mp4", ".mov", ".webm", ".pose", ".npz", ".png")
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--left-handed", action="store_true", help="sign with the left hand")
     add_glosser_arguments(parser)
     add_choreography_arguments(parser)
+    add_renderer_arguments(parser)
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -54,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
     if args.pipe == bool(args.text):
         raise ValueError("give either the text or --pipe with lines on stdin, not both and not neither")
     lines = map(_readable, sys.stdin if args.pipe else [" ".join(args.text)])
+    drawing = choose_drawing(settings_of(args), live=False)
     lexicon = Lexicon.stack([*(Lexicon.open(path) for path in args.lexicon), Lexicon.default()])
     glosser = choose_glosser(args.glosser, args.glosser_model, lexicon)
     choreography = choose_choreography(args.choreography, args.choreography_model, lexicon, args.fps)
@@ -62,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
         with _bar("signing", args.quiet) as bar:
             performance = perform(lines, lexicon, glosser, manner, bar.show, choreography)
         with _bar("writing", args.quiet) as bar:
-            _write(performance, args, bar)
+            _write(performance, args, bar, drawing)
     finally:
         lexicon.close()
     for remark in performance.remarks[:MAX_REMARKS]:
@@ -100,7 +103,7 @@ class _bar:
         self._bar.close()
 
 
-def _write(performance: Performance, args: argparse.Namespace, bar: _bar) -> None:
+def _write(performance: Performance, args: argparse.Namespace, bar: _bar, drawing: Drawing) -> None:
     out: Path = args.out
     if out.suffix == ".npz":
         exports.write_npz(performance, out)
@@ -108,9 +111,7 @@ def _write(performance: Performance, args: argparse.Namespace, bar: _bar) -> Non
         exports.write_pose(performance, out)
     else:
         width, height = parse_size(args.size)
-        renderer = AvatarRenderer(
-            AvatarConfig(signer=args.signer, width=width, height=height, background=args.background)
-        )
+        renderer = file_renderer(drawing, AvatarConfig(args.signer, width, height, args.background))
         write = exports.write_sheet if out.suffix == ".png" else exports.write_video
         write(performance, renderer, out, bar.show)
 

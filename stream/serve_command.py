@@ -12,6 +12,7 @@ from pathlib import Path
 from stream.choreographies import add_choreography_arguments
 from stream.config import BACKGROUNDS, AccessSettings, CaptionSettings, Config, SignerSettings
 from stream.glossers import add_glosser_arguments
+from stream.renderers import add_renderer_arguments, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="web origin that may embed the signer (repeatable), * for any")  # fmt: skip
     add_glosser_arguments(parser)
     add_choreography_arguments(parser)
+    add_renderer_arguments(parser)
     parser.add_argument("--captions", action="append", default=[], metavar="SIGNER=SOURCE",
                         help="live captions to sign (repeatable), e.g. main=follow:live.vtt, "
                         "main=hls:http://..., main=-; see docs/captions.md")  # fmt: skip
@@ -94,6 +96,7 @@ def configuration(args: argparse.Namespace) -> Config:
         glosser_model=args.glosser_model,
         choreography=args.choreography,
         choreography_model=args.choreography_model,
+        video=settings_of(args),
         ice_servers=tuple(args.ice_server),
         allow_origin=tuple(args.allow_origin),
         captions=_captions(args),

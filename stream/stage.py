@@ -43,7 +43,7 @@ class Stage:
         self.cast = cast
         self.channels: dict[str, Channel] = {}
         self.captioning: dict[str, Captioning] = {}
-        self.pipeline = Pipeline(cast.scheduler(), config.fps)
+        self.pipeline = Pipeline(cast.scheduler(), config.fps, cast.preferred)
         self.refused = 0
         self.others: list[Callable[[], list[str]]] = []
         """Who else may be in trouble: what runs beside the signers."""

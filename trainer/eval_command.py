@@ -16,6 +16,7 @@ MEASURES: dict[str, tuple[str, str]] = {
         "trainer.motion_eval_command",
         "generated spelling of held-back words against recordings",
     ),
+    "renderer": ("trainer.renderer.eval_command", "a video model on motion and signers held out"),
     "pictures": ("trainer.motion_eval_pictures", "SSIM, PSNR and Fréchet distance of two videos"),
 }
 

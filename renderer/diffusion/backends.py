@@ -136,12 +136,12 @@ def captured(call: Call, example: Inputs) -> Call:
 def _flatten(inputs: Any) -> tuple[list[Tensor], int]:
     """All tensors of the inputs in a row, and how many levels the pose has."""
     *plain, pose, reference = inputs
-    return [*plain, *pose, *reference.levels, reference.remembered], len(pose)
+    return [*plain, *pose, *reference.levels, *reference[1:]], len(pose)
 
 
 def _restore(flat: list[Tensor], levels: int) -> Inputs:
     first = 5
     pose = tuple(flat[first : first + levels])
-    reference = Reference(tuple(flat[first + levels : first + 2 * levels]), flat[-1])
+    reference = Reference(tuple(flat[first + levels : first + 2 * levels]), flat[-2], flat[-1])
     noisy, sigma, previous, known, style = flat[:first]
     return noisy, sigma, previous, known, style, pose, reference

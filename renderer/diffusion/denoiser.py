@@ -21,18 +21,23 @@ from renderer.diffusion.blocks import Attention, NoiseLevel, Residual
 from renderer.diffusion.config import DenoiserConfig
 from renderer.diffusion.gate import PoseGate, zeroed
 
+RESIDUAL = 0.3
+"""How far pictures (-1..1) typically are from their reference."""
+
 
 class Reference(NamedTuple):
-    """A signer, for B rows: features to be added at each level, and what attention remembers."""
+    """A signer, for B rows: features to be added at each level, what attention remembers, the picture."""
 
     levels: tuple[Tensor, ...]
     remembered: Tensor
+    picture: Tensor
 
     def repeated(self, rows: int) -> Reference:
         """The first row for each of so many."""
         return Reference(
             tuple(level[:1].expand(rows, -1, -1, -1) for level in self.levels),
             self.remembered[:, :1].expand(-1, rows, -1, -1, -1),
+            self.picture[:1].expand(rows, -1, -1, -1),
         )
 
 
@@ -95,7 +100,7 @@ class Denoiser(nn.Module):
     def open(self, picture: Tensor, maps: Tensor) -> Reference:
         """The signers of pictures [B, 3, S, S] (-1..1) in the pose of maps [B, 3, 3, S, S]."""
         levels, deepest = self.reference(picture, maps)
-        return Reference(levels, self.attention.remember(deepest))
+        return Reference(levels, self.attention.remember(deepest), picture)
 
     def pose(self, maps: Tensor) -> tuple[Tensor, ...]:
         """maps [B, 3, 3, S, S] -> what `forward` takes of a pose."""
@@ -133,5 +138,20 @@ class Denoiser(nn.Module):
             x = torch.cat([x, kept.pop()], 1)
             for block in blocks:  # type: ignore[attr-defined]
                 x = block(x, told)
-        out: Tensor = functional.pixel_shuffle(self.last(x), patch)
-        return out
+        return preconditioned(functional.pixel_shuffle(self.last(x), patch), noisy, sigma, reference.picture)
+
+
+def preconditioned(out: Tensor, noisy: Tensor, sigma: Tensor, reference: Tensor) -> Tensor:
+    """v, from what the network adds to the best guess there is without it.
+
+    Were pictures the reference plus noise of variance s^2 in every place, this would be the mean of v, and
+    the spread around it times the network's output (after Karras et al. 2022, for v and a mean that is not
+    0). So an untrained network draws the reference at sigma 1, and learns only what a pose changes.
+    """
+    sigma = sigma[:, None, None, None].float()
+    alpha_2 = (1 - sigma * sigma).clamp(min=0)
+    spread = alpha_2 * RESIDUAL**2 + sigma * sigma
+    kept = sigma * alpha_2.sqrt() * (1 - RESIDUAL**2) / spread
+    known, share = sigma / spread, RESIDUAL / spread.sqrt()
+    dtype = noisy.dtype
+    return kept.to(dtype) * noisy - known.to(dtype) * reference + share.to(dtype) * out

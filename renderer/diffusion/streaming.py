@@ -56,7 +56,7 @@ class FrameStream:
         self._reference = reference.repeated(self.rows)
         self._reference = Reference(
             tuple(part.contiguous() for part in self._reference.levels),
-            self._reference.remembered.contiguous(),
+            *(part.contiguous() for part in self._reference[1:]),
         )
         self._style = torch.full((self.rows,), style, device=self.device)
         noise = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(seed))

@@ -58,12 +58,24 @@ def test_before_training_pose_and_reference_add_nothing_and_after_they_do():
         model = denoiser(alive=alive)
         x, sigma, previous, known, style, maps = told(2)
         reference, pose = model.open(x, maps), model.pose(maps)
-        other, moved = model.open(-x, 1 - maps), model.pose(1 - maps)
+        other, moved = model.open(-x, 1 - maps)._replace(picture=x), model.pose(1 - maps)
         # the last layer begins at zero too, so look at what is injected
         assert any(bool(level.any()) for level in (*pose, *reference.levels)) == alive
         first = model(x, sigma, previous, known, style, pose, reference)
         assert torch.equal(first, model(x, sigma, previous, known, style, moved, reference)) == (not alive)
         assert torch.equal(first, model(x, sigma, previous, known, style, pose, other)) == (not alive)
+
+
+def test_an_untrained_network_draws_its_reference_from_noise():
+    model = denoiser(alive=False)
+    noise, _, previous, known, style, maps = told(2)
+    picture = torch.rand(2, 3, 16, 16) * 2 - 1
+    one = torch.ones(2)
+    v = model(noise, one, previous, known, style, model.pose(maps), model.open(picture, maps))
+    assert torch.allclose(cleaned(noise, v, one), picture, atol=1e-5)
+    nothing = torch.zeros(2)  # no noise: the picture that is there stays
+    v = model(noise, nothing, previous, known, style, model.pose(maps), model.open(picture, maps))
+    assert torch.allclose(cleaned(noise, v, nothing), noise, atol=1e-5)
 
 
 def test_the_gate_weighs_each_modality_at_each_place():

@@ -1,0 +1,105 @@
+"""A video model against true pictures, as it is served: frame by frame, told the pictures it drew itself.
+
+Enters: models, held-out clips. Leaves: figures by name, and the pictures. Does not know command lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engine.signals import Motion
+from renderer.diffusion.maps import draw_maps, hand_places
+from renderer.diffusion.model import VideoModel
+from renderer.diffusion.streaming import FrameStream
+from trainer.metrics.pictures import Pictures, fid, psnr, ssim
+from trainer.renderer.clips import PictureClip
+from trainer.renderer.measures import flicker, hand_psnr, identity_distances, read_hands, trend
+
+FID_LEAST = 64
+"""Fewer pictures than features: the distance of two clouds would be of their noise."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A model at a number of steps."""
+
+    name: str
+    model: VideoModel
+    steps: int
+
+    def draw(self, clip: PictureClip, motion: Motion | None = None, stream: bool = False) -> Pictures:
+        """The clip's signer doing its motion (or another), [T, S, S, 3]."""
+        network, device = self.model.denoiser, next(self.model.denoiser.parameters()).device
+        picture = (
+            torch.from_numpy(clip.reference.copy()).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
+        )
+        with torch.inference_mode():
+            reference = network.open(picture, draw_maps(clip.reference_motion, clip.size, device))
+        drawing = FrameStream(network, self.model.kind, reference, 0, self.steps, stream)
+        state = drawing.open()
+        frames = list((motion or clip.motion).frames())
+        made = [drawing.advance(draw_maps([frame], clip.size, device), state) for frame in frames]
+        rgb = ((torch.cat(made).float() + 1) * 127.5).round().clamp(0, 255).byte()
+        return np.ascontiguousarray(rgb.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def figures(
+    sampled: Sampled, clips: Sequence[PictureClip], hands: bool
+) -> tuple[dict[str, float], list[Pictures]]:
+    """SSIM, PSNR and the others over all clips, and what was drawn. hands: let MediaPipe look."""
+    made = [sampled.draw(clip) for clip in clips]
+    ours, theirs = np.concatenate(made), np.concatenate([clip.pictures for clip in clips])
+    places = np.concatenate([hand_places(clip.motion, clip.size) for clip in clips])
+    told = {
+        "pictures": float(len(ours)),
+        "ssim": ssim(ours, theirs),
+        "psnr": psnr(ours, theirs),
+        "hand_psnr": hand_psnr(ours, theirs, places),
+        "flicker": float(np.nanmean([flicker(m, c.pictures) for m, c in zip(made, clips, strict=True)])),
+        "identity": identity(made, clips),
+    }
+    if len(ours) >= FID_LEAST:
+        told["fid"] = fid(ours, theirs)
+    if hands:
+        reading = read_hands(ours, theirs, range(0, len(ours), max(1, len(ours) // 40)))
+        told |= {
+            "hands_looked": float(reading.looked),
+            "hands_found_true": float(reading.found_true),
+            "hands_found": float(reading.found),
+            "hand_error_palms": reading.error,
+        }
+    return told, made
+
+
+def identity(made: Sequence[Pictures], clips: Sequence[PictureClip]) -> float:
+    """Mean identity distance: 0 the reference, 1 another signer."""
+    every = {clip.signer: clip.reference for clip in clips}
+    distances = []
+    for pictures, clip in zip(made, clips, strict=True):
+        others = [picture for name, picture in every.items() if name != clip.signer]
+        if others:
+            distances.append(identity_distances(pictures, clip.reference[None], np.stack(others)).mean())
+    return float(np.mean(distances)) if distances else float("nan")
+
+
+def endurance(
+    sampled: Sampled, clip: PictureClip, others: Sequence[PictureClip], frames: int
+) -> dict[str, float]:
+    """Does the signer become somebody else? The clip's motion, to and fro, for so many frames."""
+    way = np.concatenate([np.arange(len(clip.motion)), np.arange(len(clip.motion))[-2:0:-1]])
+    order = np.resize(way, frames)
+    m = clip.motion
+    long = Motion(m.fps, m.pose[order], m.hands[order], m.smplx[order], m.expression[order])
+    made = sampled.draw(clip, long)
+    apart = np.stack([c.reference for c in others if c.signer != clip.signer])
+    found = trend(identity_distances(made, clip.reference[None], apart), m.fps)
+    return {
+        "frames": float(frames),
+        "identity_slope_a_minute": found.slope,
+        "identity_slope_margin": found.margin,
+        "drifts": float(found.drifts),
+    }
