@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from engine.glossing.rules import apart
+
 _SCALE_BITS: Final = math.log2(10)
 _MOST_ZIPF: Final = 9.0
 """The zipf scale: log10 of how often a word comes in a thousand million words."""
@@ -29,7 +31,8 @@ _SHORT: Final = 3
 _NEGATIONS: Final[dict[str, str]] = {
     "ar": "لا لم لن ليس ليست بدون غير",
     "cs": "ne není nejsou nikdy nikdo nic žádný žádná žádné bez ani",
-    "de": "nicht kein keine keinen keinem keiner keines nie niemals niemand nichts nirgends weder ohne minus",
+    "de": "nicht kein keine keinen keinem keiner keines keins keinerlei nein nie "
+    "niemals niemand nichts nirgends nirgendwo keineswegs keinesfalls weder ohne minus",
     "el": "δεν μην όχι ποτέ κανείς τίποτα χωρίς ούτε",
     "en": "not no never none nobody nothing nowhere neither nor without cannot minus",
     "es": "no nunca jamás nada nadie ningún ninguno ninguna sin ni tampoco menos",
@@ -63,9 +66,8 @@ class Worth:
 def worth_of(word: str, spoken: str) -> Worth:
     """spoken: ISO 639-1 code. The first word of a language loads its frequencies: 30 ms, 5 MB."""
     core = word.casefold().strip("".join(c for c in word.casefold() if not c.isalnum()))
-    plain = core.replace("’", "'")
-    negation = core in _negations(spoken) or (spoken == "en" and plain.endswith("n't"))
-    number = any(c.isdigit() for c in core) or core in _number_words(spoken)
+    negation = not _negations(spoken).isdisjoint((*core.split(), *apart(core, spoken)))
+    number = any(c.isnumeric() for c in core) or core in _number_words(spoken)
     zipf = _zipf(core, spoken)
     function = zipf >= _FUNCTION_ZIPF if zipf is not None else len(core) <= _SHORT
     if zipf is None:

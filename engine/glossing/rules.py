@@ -126,7 +126,7 @@ def apart(word: str, spoken: str) -> list[str]:
             return _SHORT_EN[plain.lower()].split()
         for ending, full in _ENDINGS_EN.items():
             if plain.lower().endswith(ending) and len(plain) > len(ending):
-                return [plain[: -len(ending)], full]
+                return [*apart(plain[: -len(ending)], spoken), full]
     if spoken in _ELIDING and "'" in plain:
         return [part for part in plain.split("'") if part]
     return [word]

@@ -348,11 +348,23 @@ def test_initials_tell_words_apart_and_are_forgotten() -> None:
 def test_what_words_are_worth() -> None:
     assert worth_of("und", "de").function
     assert worth_of("Und,", "de") == worth_of("und", "de")
-    for word, spoken in (("nicht", "de"), ("don’t", "en"), ("KEINE", "de"), ("pas", "fr"), ("yok", "tr")):
+    for word, spoken in (
+        ("nicht", "de"),
+        ("don’t", "en"),
+        ("KEINE", "de"),
+        ("pas", "fr"),
+        ("yok", "tr"),
+        ("don´t", "en"),
+        ("dont", "en"),
+        ("couldn't've", "en"),
+        ("not good", "en"),
+        ("nein", "de"),
+    ):
         assert worth_of(word, spoken).negation, word
-    for word, spoken in (("25", "de"), ("siebzehn", "de"), ("twenty", "en"), ("3,5", "en")):
+    for word, spoken in (("25", "de"), ("siebzehn", "de"), ("twenty", "en"), ("3,5", "en"), ("½", "en")):
         assert worth_of(word, spoken).number, word
     assert not worth_of("eine", "de").number
+    assert not worth_of("want", "en").negation
     assert worth_of("Osterwetter", "de").bits > worth_of("Wetter", "de").bits > worth_of("wird", "de").bits
     assert worth_of("saluton", "eo").bits > worth_of("la", "eo").bits, "without frequencies, by length"
 
