@@ -1,17 +1,21 @@
 """Damaged requests to a real server over real sockets.
 
 Enters: a number, a seed. Leaves: a `Report`: a crash is an answer 500 or an exception that nobody caught, a
-hang an answer that did not come. Half of the requests are damaged anywhere, in their head too; the others
-only in their bodies, so that they get past aiohttp.
+hang an answer that did not come. A third of the requests are damaged anywhere, in their head too; the others
+only in their bodies, in one field of them, or in their paths, so that they get past aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import logging
 import random
 import re
 import time
+from typing import Any
+from urllib.parse import quote
 
 from stream.config import AccessSettings, Config
 from stream.server import Server
@@ -20,7 +24,9 @@ from tests.fuzz.readers import OFFER
 from tests.stream.stand_ins import light_cast
 
 ANSWER_S = 60.0
-AT_ONCE = 8
+AT_ONCE = 64
+GRACE_S = 0.05
+"""So long may an answer take before the server is told that nothing more comes: told at once, it hangs up."""
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 
@@ -38,6 +44,10 @@ SEEDS = [
     _request("GET", "/"),
     _request("GET", "/signers"),
     _request("GET", "/signers/main/changes"),
+    _request("GET", "/signers/anna"),
+    _request("GET", "/stats"),
+    _request("GET", "/languages"),
+    _request("GET", "/avatars"),
     _request("GET", "/metrics", more="Accept: application/openmetrics-text\r\n"),
     _request("GET", "/readyz?access_token=abc", more="Cookie: handstream=x\r\nAuthorization: Bearer y\r\n"),
     _request("OPTIONS", "/whep/main", more="Origin: http://a\r\nAccess-Control-Request-Method: POST\r\n"),
@@ -56,12 +66,19 @@ SEEDS = [
 ]
 
 
+ODD: list[Any] = [
+    None, True, -1, 0, 0.5, 1e308, 10**400, [], [[]] * 9, {}, {"a": {"b": []}},
+    "", " ", "a", "\x00", "\ud800", "../..", "\u202e\U0001f91f", "a" * 70_000, "9" * 400, "1e999", "gsg", "und",
+    "1,5 $ 3. 12:30 1/2 -- http://a.b " * 9,
+]  # fmt: skip
+
+
 async def fuzz_http(inputs: int, seed: int = 0) -> Report:
     """That many requests, some at a time."""
     report, chance = Report(), random.Random(seed)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, told: report.crashes.append(f"http: {told}"))
-    access = AccessSettings(header_s=ANSWER_S, body_s=ANSWER_S)
+    access = AccessSettings(header_s=ANSWER_S, body_s=ANSWER_S, max_connections_per_address=4 * AT_ONCE)
     server = Server(Config(port=0, width=64, height=64, access=access), light_cast(width=64))
     await server.start()
     port = int(server.address.rsplit(":", 1)[1].strip("/"))
@@ -73,9 +90,16 @@ async def fuzz_http(inputs: int, seed: int = 0) -> Report:
         for _ in left:
             request = chance.choice(SEEDS)
             head, _, body = request.partition(b"\r\n\r\n")
-            anywhere = chance.random() < 0.5 or not body
-            data = damaged(request, chance) if anywhere else _fitted(head, damaged(body, chance))
-            await _send(port, data, anywhere, report)
+            kind = chance.randrange(3)
+            if kind == 0:
+                data = damaged(request, chance)
+            elif kind == 1 or not body:
+                data = _elsewhere(head, chance) + b"\r\n\r\n" + body
+            elif body.startswith(b"{") and chance.random() < 0.5:
+                data = _fitted(head, _odd_field(body, chance))
+            else:
+                data = _fitted(head, damaged(body, chance))
+            await _send(port, data, kind == 0, report)
 
     try:
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
@@ -86,22 +110,38 @@ async def fuzz_http(inputs: int, seed: int = 0) -> Report:
     return report
 
 
+def _elsewhere(head: bytes, chance: random.Random) -> bytes:
+    """The same request for a damaged path."""
+    method, path, rest = head.split(b" ", 2)
+    return b" ".join((method, b"/" + quote(damaged(path[1:], chance), "/?=&%").encode()[:8000], rest))
+
+
+def _odd_field(body: bytes, chance: random.Random) -> bytes:
+    """A sound object with one value that it should not have."""
+    fields = json.loads(body)
+    name = chance.choice([*fields, "id", "language", "x" * chance.randrange(300)])
+    return json.dumps(fields | {name: chance.choice(ODD)}).encode()
+
+
 def _fitted(head: bytes, body: bytes) -> bytes:
     length = b"Content-Length: %d" % len(body)
     return re.sub(rb"Content-Length: \d+", length, head) + b"\r\n\r\n" + body
 
 
 async def _send(port: int, data: bytes, half: bool, report: Report) -> None:
-    """Send; where the request may be incomplete, say that nothing more comes."""
+    """Send; where the request may be incomplete, say after a while that nothing more comes."""
     report.inputs["http"] = report.inputs.get("http", 0) + 1
     began_s = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(data)
         await writer.drain()
+        answer = b""
         if half or b"Upgrade" in data:
+            with contextlib.suppress(TimeoutError):
+                answer = await asyncio.wait_for(reader.read(1 << 16), GRACE_S)
             writer.write_eof()
-        answer = await asyncio.wait_for(reader.read(), ANSWER_S)
+        answer += await asyncio.wait_for(reader.read(), ANSWER_S)
     except ConnectionError:
         answer = b""  # the server may hang up on what is not HTTP
     except TimeoutError:
