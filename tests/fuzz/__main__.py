@@ -28,10 +28,10 @@ def main() -> int:
     args = parser.parse_args()
     every = readers()
     chosen = {name: reader for name, reader in every.items() if not args.only or name in args.only}
-    share = {"http": 0.02, "captions": 0.08}
-    wanted = {
-        name: int(args.inputs * part) for name, part in share.items() if not args.only or name in args.only
-    }
+    share = {"http": 0.1, "captions": 0.1}
+    share = {name: part for name, part in share.items() if not args.only or name in args.only}
+    whole = 1.0 if chosen else sum(share.values())
+    wanted = {name: int(args.inputs * part / whole) for name, part in share.items()}
     rest = args.inputs - sum(wanted.values())
     total, began_s = Report(), time.monotonic()
     if chosen:
