@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 
 from engine.glossing.glosser import Glossed, Omitted
 from engine.glossing.lemmas import Lemmas
 from engine.glossing.numbers import number_words, plain_digits, whole_numbers
-from engine.glossing.rules import OMISSIONS, apart, is_article, may_be_article, symbol_words
+from engine.glossing.rules import OMISSIONS, apart, is_article, may_be_article, read_symbols
 from engine.glossing.spelling import Speller
 from engine.glossing.tokens import Token, TokenState, push
 from engine.lexicon import Lexicon
@@ -24,7 +23,7 @@ from engine.lexicon.languages import LANGUAGES
 from engine.lexicon.shelf import sign_key
 
 _NO_WORDS = "no words for numbers are known in this language"
-_SYMBOL = "a symbol, with neither a sign nor letters"
+NO_SYMBOL = "a symbol, with neither a sign nor letters"
 
 
 @dataclass(slots=True)
@@ -126,13 +125,10 @@ class PlainGlosser:
                 speller.spell(token.text, token.start)
 
     def _symbols(self, token: Token, speller: Speller) -> None:
-        """Each symbol that is read as words, and the stretches between them that are not."""
-        spoken, at = self._lexicon.spoken(speller.language), token.start
-        for read, group in groupby(token.text, key=lambda symbol: bool(symbol_words(symbol, spoken))):
-            for text in group if read else ["".join(group)]:
-                part = replace(token, text=text, start=at, end=at + len(text))
-                self._say(symbol_words(text, spoken), part, speller, reason=_SYMBOL)
-                at = part.end
+        for text, at, words in read_symbols(token.text, self._lexicon.spoken(speller.language)):
+            start = token.start + at
+            part = replace(token, text=text, start=start, end=start + len(text))
+            self._say(words, part, speller, reason=NO_SYMBOL)
 
     def _may_be_article(self, token: Token, language: str) -> bool:
         if not self._omit or token.glued or not may_be_article(token.text, language):

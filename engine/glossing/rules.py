@@ -13,6 +13,8 @@ its clause (er schläft ein; wer ist das?; vitamin a), or a verb does (das war g
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Final
 
 from engine.lexicon.letters import straight
@@ -105,6 +107,17 @@ _ELIDING: Final = {"fr", "it"}
 
 def symbol_words(symbol: str, spoken: str) -> list[str]:
     return _SYMBOLS.get(spoken, {}).get(symbol, "").split()
+
+
+def read_symbols(text: str, spoken: str) -> Iterator[tuple[str, int, list[str]]]:
+    """Symbols side by side: (text, its place, words) of each that is read as words, and of the stretches
+    between them that are not, such as an emoji, with no words.
+    """
+    at = 0
+    for read, group in groupby(text, key=lambda symbol: bool(symbol_words(symbol, spoken))):
+        for part in group if read else ["".join(group)]:
+            yield part, at, symbol_words(part, spoken)
+            at += len(part)
 
 
 def without_s(word: str, spoken: str) -> str:

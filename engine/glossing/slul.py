@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.glossing.glosser import Glossed, Omitted
-from engine.glossing.plain import GlossState, PlainGlosser
+from engine.glossing.glosser import Glossed, Omitted, Unspellable
+from engine.glossing.plain import NO_SYMBOL, GlossState, PlainGlosser
+from engine.glossing.rules import read_symbols
 from engine.glossing.slul_model import SlulModel, spoken_language
 from engine.glossing.slul_stream import Policy, SentenceState, read_on, read_out
 from engine.glossing.slul_text import LONGEST, Word, ends_sentence, words_of
@@ -91,7 +92,13 @@ class SlulGlosser:
         if token.first and ends_sentence(between):
             self._finish(state, out)
         state.tail, state.tail_at, state.seen = state.tail[token.end - state.tail_at :], token.end, token.end
-        for word in words_of(token, spoken_language(state.language)):
+        spoken = spoken_language(state.language)
+        if token.kind == "symbol":
+            for symbol, at, words in read_symbols(token.text, spoken):
+                start = token.start + at
+                if not words:
+                    out.unspellable.append(Unspellable(symbol, start, start + len(symbol), NO_SYMBOL))
+        for word in words_of(token, spoken):
             state.cased |= word.capital
             name = self._model.is_name(word, state.cased)
             different = {state.words[at].text for at in state.names}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.glossing.numbers import number_words
+from engine.glossing.rules import read_symbols
 from engine.glossing.tokens import Token, TokenState, push
 
 LONGEST = 40
@@ -32,12 +33,16 @@ class Word:
 
 
 def words_of(token: Token, spoken: str) -> list[Word]:
-    """The words a token is read as: numbers written out in the spoken language, symbols dropped."""
+    """The words a token is read as: numbers and symbols as the spoken language says them."""
     if token.kind == "symbol":
-        return []
+        return [
+            Word(word.lower(), token.start + at, token.start + at + len(symbol))
+            for symbol, at, words in read_symbols(token.text, spoken)
+            for word in words
+        ]
     place = (token.start, token.end)
     if token.kind == "number":
-        return [Word(word, *place) for word in number_words(token.text, spoken) or (token.text,)]
+        return [Word(word.lower(), *place) for word in number_words(token.text, spoken) or (token.text,)]
     text = unicodedata.normalize("NFC", token.text)
     return [Word(text.lower(), *place, capital=text[0].isupper())]
 

@@ -285,6 +285,15 @@ def test_text_is_read_in_sentences_with_numbers_written_out() -> None:
     assert read_text("", "de") == read_text(" .\n!", "de") == []
 
 
+def test_symbols_are_read_or_reported(lexicon: Lexicon, model: SlulModel) -> None:
+    ((sentence),) = read_text("-0,5°C 🙂 20%", "de")
+    assert " ".join(w.text for w in sentence) == "minus null komma fünf grad c zwanzig prozent"
+    assert [(w.start, w.end) for w in sentence if w.text in ("grad", "prozent")] == [(4, 5), (11, 12)]
+    glosser = SlulGlosser(lexicon, model)
+    told = glosser.push("morgen 20° 🙂 regen", glosser.open("gsg")).unspellable
+    assert [(u.text, u.start, u.end) for u in told] == [("🙂", 11, 12)]
+
+
 def test_segments_lose_no_word_and_keep_their_seats() -> None:
     words = [
         w for s in read_text(" ".join(f"wort{'abcdefghij'[i % 10]}" for i in range(300)), "de") for w in s
