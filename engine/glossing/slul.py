@@ -35,8 +35,8 @@ _POINTING = frozenset({"IX", "INDEX"})
 class SlulState:
     """One caption under way: words of the sentence being read, which of them are names, what was said of it.
 
-    tail: the characters since `tail_at`, kept to see whether a sentence ended. cased: whether a capital was
-    seen. plain: set instead where the language is left to the plain glosser.
+    tail: the characters since `tail_at`, and last: the token before them, kept to see whether a sentence
+    ended. cased: whether a capital was seen. plain: set instead where the language is left to the plain glosser.
     """
 
     language: str
@@ -49,6 +49,7 @@ class SlulState:
     tail_at: int = 0
     seen: int = 0
     cased: bool = False
+    last: Token | None = None
 
 
 class SlulGlosser:
@@ -85,13 +86,15 @@ class SlulGlosser:
             self._finish(state, out)
             state.tokens = TokenState()
             state.tail, state.tail_at, state.seen, state.cased = "", 0, 0, False
+            state.last = None
         return out
 
     def _read(self, token: Token, state: SlulState, out: Glossed) -> None:
         between = state.tail[state.seen - state.tail_at : token.start - state.tail_at]
-        if token.first and ends_sentence(between):
+        if token.first and ends_sentence(state.last, between, token):
             self._finish(state, out)
         state.tail, state.tail_at, state.seen = state.tail[token.end - state.tail_at :], token.end, token.end
+        state.last = token
         spoken = spoken_language(state.language)
         if token.kind == "symbol":
             for symbol, at, words in read_symbols(token.text, spoken):

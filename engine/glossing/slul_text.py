@@ -18,6 +18,11 @@ LONGEST = 40
 """Words a segment may hold; the corpus's longest sentence has 53, its mean 15."""
 
 _STOPS = frozenset(".!?…;\n。！？")
+_MONTHS = frozenset(
+    ["januar", "jänner", "februar", "märz", "april", "mai", "juni", "juli", "august", "september", "oktober",
+     "november", "dezember"]
+)  # fmt: skip
+_ABBREVIATIONS = frozenset(["dr", "prof", "nr", "ca", "bzw", "evtl", "st"])
 _LINK = ("", "s", "es", "n", "en", "er", "e")
 _ENDINGS = (*_LINK, "em", "ern", "t", "te", "ten", "st", "ste", "sten", "ig", "ige", "iger", "iges")
 
@@ -47,20 +52,28 @@ def words_of(token: Token, spoken: str) -> list[Word]:
     return [Word(text.lower(), *place, capital=text[0].isupper())]
 
 
-def ends_sentence(between: str) -> bool:
-    """Whether what stands between two words ends a sentence; a comma does not."""
+def ends_sentence(before: Token | None, between: str, after: Token) -> bool:
+    """Whether what stands between two words ends a sentence; a comma does not, nor do the points of `3. Mai`,
+    `z. B.` and `Dr. Maier`.
+    """
+    if before is not None and between.strip() == ".":
+        if before.kind == "number" and (after.text.islower() or after.text.lower() in _MONTHS):
+            return False
+        if before.kind == "word" and (len(before.text) == 1 or before.text.lower() in _ABBREVIATIONS):
+            return False
     return not _STOPS.isdisjoint(between)
 
 
 def read_text(text: str, spoken: str) -> list[list[Word]]:
     """Sentences of a text, each a list of words. Punctuation ends sentences and is dropped."""
     sentences: list[list[Word]] = [[]]
-    seen = 0
+    last: Token | None = None
     for token in push(text, TokenState(), final=True):
-        if token.first and sentences[-1] and ends_sentence(text[seen : token.start]):
+        between = text[last.end if last else 0 : token.start]
+        if token.first and sentences[-1] and ends_sentence(last, between, token):
             sentences.append([])
         sentences[-1] += words_of(token, spoken)
-        seen = token.end
+        last = token
     return [sentence for sentence in sentences if sentence]
 
 

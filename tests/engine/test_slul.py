@@ -282,6 +282,8 @@ def test_text_is_read_in_sentences_with_numbers_written_out() -> None:
     assert "fünfundzwanzig" in [w.text for sentence in read for w in sentence]
     words = [word for sentence in read for word in sentence if text[word.start].isalpha()]
     assert all(text[word.start : word.end].lower() == word.text for word in words)
+    assert len(read) == 2
+    assert len(read_text("Am 3. und 4. fällt z. B. bei Dr. Maier Schnee. Ja.", "de")) == 2
     assert read_text("", "de") == read_text(" .\n!", "de") == []
 
 
