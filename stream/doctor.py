@@ -16,9 +16,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 
 GL_TIMEOUT_S = 60
 LOW_DISK_MB = 200
+_MODELS = {"cogeneration": "--choreography cogeneration", "corrector": "correction of generated motion"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def check_gpu() -> Finding:
 
     if torch.cuda.is_available():
         return Finding("GPU", True, torch.cuda.get_device_name(0))
-    return Finding("GPU", False, "none", "the avatar is drawn on the CPU; nothing else needs a GPU today")
+    return Finding(
+        "GPU", False, "none", "the avatar is drawn on the CPU, which suffices; training models is slower"
+    )
 
 
 def check_lexicons() -> Finding:
@@ -127,7 +131,22 @@ def check_lexicons() -> Finding:
 
 
 def check_models() -> Finding:
-    return Finding("models", True, "none needed: motion comes from recordings, the glosser is rule-based")
+    """The shipped models; without them signs still come from recordings and words from rules."""
+    import engine
+    from engine.checkpoint import open_checkpoint
+
+    folder = Path(engine.__file__).parent / "models"
+    present, troubles = [], []
+    for name, use in _MODELS.items():
+        try:
+            open_checkpoint(folder / name)
+        except ValueError as error:
+            troubles.append(f"no {use} ({error})")
+        else:
+            present.append(name)
+    detail = ", ".join(present) or "none"
+    follows = "; ".join(troubles) + "; recordings are signed, as without a model" if troubles else ""
+    return Finding("models", not troubles, detail, follows)
 
 
 def check_cache() -> Finding:

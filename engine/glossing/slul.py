@@ -36,7 +36,8 @@ class SlulState:
     """One caption under way: words of the sentence being read, which of them are names, what was said of it.
 
     tail: the characters since `tail_at`, and last: the token before them, kept to see whether a sentence
-    ended. cased: whether a capital was seen. plain: set instead where the language is left to the plain glosser.
+    ended. cased: whether a capital was seen. plain: set instead where the language is left to the plain
+    glosser.
     """
 
     language: str

@@ -7,6 +7,7 @@ Enters: a lexicon folder (`index.csv` beside `.pose` files, as in `spoken-to-sig
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ def _rows(folder: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str
     if "\ufffd" in text:
         line = text[: text.index("\ufffd")].count("\n") + 1
         problems.append(Problem(line, "not UTF-8", f"save {INDEX} as UTF-8"))
-    reader = csv.reader(text.replace("\0", "").splitlines(keepends=True))
+    reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""))  # rows end where CSV says they do
     header = next(_readable(reader, problems), None)
     if header is None or not set(NEEDED) <= {name.strip() for name in header}:
         raise ValueError(

@@ -58,6 +58,16 @@ def test_what_is_added_is_found(tmp_path):
     assert check_folder(folder) == []
 
 
+def test_a_row_ends_where_csv_says(tmp_path):
+    """And not at the other characters that Python calls the end of a line."""
+    add_recording(tmp_path, CLIPS[0].read_bytes(), word="Guten\u2028Tag", language="sgg")
+    add_recording(tmp_path, CLIPS[0].read_bytes(), word="Moin", language="sgg")
+    lexicon = Lexicon.open(tmp_path)
+    assert lexicon.problems() == []
+    assert lexicon.sign("guten tag", "sgg") is not None
+    assert lexicon.sign("moin", "sgg") is not None
+
+
 def test_the_package_reads_what_we_write(tmp_path):
     from spoken_to_signed.gloss_to_pose.lookup.csv_lookup import CSVPoseLookup
 

@@ -149,6 +149,8 @@ def test_doctor_tells_what_is_there():
     done = handstream("doctor", "--json")
     findings = {f["what"]: f for f in json.loads(done.stdout)}
     assert {"Python", "OpenGL", "codecs", "GPU", "lexicons", "cache"} <= set(findings)
+    assert findings["models"]["ok"] is True
+    assert "cogeneration" in findings["models"]["detail"]
     assert done.returncode == (0 if all(f["ok"] for f in findings.values() if f["needed"]) else 1)
 
 
