@@ -84,7 +84,7 @@ def frames_of(performance: Performance) -> Iterator[MotionFrame]:
 
 def write_npz(performance: Performance, path: Path) -> None:
     """Arrays `pose [T,60,2]`, `hands [T,2,16,3]`, `smplx [T,55,3]`, `expression [T,52]`, `gloss_index [T]`,
-    with `fps` and `glosses` (labels)."""
+    with `fps`, `glosses` (labels) and `label`: that this is machine-generated."""
     motion = performance.motion
     packed = io.BytesIO()  # a zip file that breaks off half-way complains on its own account
     np.savez_compressed(
@@ -96,6 +96,7 @@ def write_npz(performance: Performance, path: Path) -> None:
         fps=np.float32(motion.fps),
         glosses=np.array([g.label for g in performance.glosses]),
         gloss_index=performance.gloss_index,
+        label=np.array(LABEL),
     )
     with replacing(path) as temporary:
         temporary.write_bytes(packed.getbuffer())

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from engine.glossing import PlainGlosser
 from engine.lexicon import Entry, Lexicon, Problem
 from engine.lexicon.editing import add_recording, check_folder
-from engine.lexicon.languages import language_info
+from engine.lexicon.languages import backup_chain, language_info
 from engine.lexicon.lexicon import default_folder
 from engine.lexicon.packing import missing
 from engine.retarget import read_pose
@@ -73,11 +73,14 @@ def _list(args: argparse.Namespace) -> int:
             raise ValueError(
                 f"no recordings in {args.language!r}; expected one of {known}, or a --lexicon with it"
             )
-        for shelf in lexicon.shelves:
-            for entry in shelf.entries.values():
-                if entry.language == args.language:
-                    kind = "letter" if entry.letter else "sign"
-                    print(f"{', '.join(entry.words):<24} {kind:<7} {entry.path.relative_to(shelf.folder)}")
+        for code in backup_chain(args.language):
+            borrowed = "" if code == args.language else f" (borrowed from {language_info(code).name})"
+            for shelf in lexicon.shelves:
+                for entry in shelf.entries.values():
+                    if entry.language == code:
+                        kind = "letter" if entry.letter else "sign"
+                        path = entry.path.relative_to(shelf.folder)
+                        print(f"{', '.join(entry.words):<24} {kind:<7} {path}{borrowed}")
         return 0
     finally:
         lexicon.close()
@@ -121,6 +124,8 @@ def _show(args: argparse.Namespace) -> int:
             _describe(lexicon.entry(gloss.clip), args.language)
         for problem in glossed.unspellable:
             print(problem)
+        if not (glossed.glosses or glossed.unspellable):
+            raise ValueError(f"show: got {args.word!r}, expected a word")
     finally:
         lexicon.close()
     if not glossed.glosses:

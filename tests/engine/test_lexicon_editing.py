@@ -148,6 +148,10 @@ def test_list_and_show(capsys):
     assert "26 letters" in listed
     assert main(["lexicon", "list", "--language", "gss"]) == 0
     assert "Ω" in capsys.readouterr().out
+    assert main(["lexicon", "list", "--language", "ssr"]) == 0
+    assert "borrowed from French Sign Language" in capsys.readouterr().out
+    assert main(["lexicon", "show", " "]) == 1
+    assert "expected a word" in capsys.readouterr().err
     assert main(["lexicon", "list", "--language", "xxx"]) == 1
     assert "ase" in capsys.readouterr().err
     assert main(["lexicon", "show", "ab🙂"]) == 0

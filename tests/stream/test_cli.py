@@ -41,6 +41,7 @@ def test_npz_holds_the_three_modalities_and_the_glosses(hello):
     assert hello["gloss_index"].shape == (frames,)
     assert float(hello["fps"]) == 25
     assert hello["glosses"].tolist() == list("HELLOWORLD")
+    assert "machine-generated" in str(hello["label"]).lower()
     for name in ("pose", "hands", "smplx", "expression"):
         assert np.isfinite(hello[name]).all()
 
