@@ -106,6 +106,9 @@ class Lexicon:
                 for shelf in self.shelves:
                     entries = shelf.signs.get(code, {}).get(key, [])
                     exact = [e for e in entries if form in e.words and e.priority == entries[0].priority]
+                    if "ss" in key:  # Maße are no Masse, where a lexicon has both
+                        written = fold(form, spoken)
+                        exact += [e for e in entries if written in (fold(word, spoken) for word in e.words)]
                     for entry in (*exact, *entries):
                         if self.readable(entry.clip):
                             return entry.clip

@@ -168,6 +168,20 @@ def test_words_before_glosses_lower_priority_first_exact_case_among_equals(tmp_p
     assert lexicon.letter("a", "ase") is None  # a folder of signs is no alphabet
 
 
+def test_sharp_s_is_ss_unless_both_are_there(tmp_path):
+    rows = (
+        "a.pose,de,gsg,0,0,Masse,MASSE,0",
+        "b.pose,de,gsg,0,0,Maße,MASSE2,1",
+        "c.pose,de,gsg,0,0,Straße,X,0",
+    )
+    lexicon = Lexicon.open(folder_with(tmp_path, *(f"ase/{row}" for row in rows)))
+    name = {
+        word: lexicon.entry(lexicon.sign(word, "gsg")).path.stem
+        for word in ("Masse", "Maße", "maße", "MASSE", "Straße", "STRASSE", "strasse")
+    }
+    assert list(name.values()) == ["a", "b", "b", "a", "c", "c", "c"]
+
+
 def test_start_and_end_are_honoured(tmp_path):
     lexicon = Lexicon.open(
         folder_with(
