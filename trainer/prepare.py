@@ -15,6 +15,8 @@ TARGETS: dict[str, tuple[str, str]] = {
     "dgs": ("trainer.prepare_corpora", "DGS sentences with gloss timings"),
     "skels": ("trainer.prepare_corpora", "a .skels file of Progressive Transformers"),
     "poses": ("trainer.prepare_corpora", "a folder of .pose recordings"),
+    "pictures": ("trainer.renderer.prepare_command", "motion drawn by the avatar, for the video renderer"),
+    "videos": ("trainer.renderer.prepare_command", "your own videos of signers, for the video renderer"),
     "phoenix14t": ("trainer.prepare_phoenix", "PHOENIX14T+: three modalities from videos and result files"),
 }
 

@@ -4,10 +4,14 @@ import csv
 import dataclasses
 import json
 
+import av
 import numpy as np
 import pytest
 import torch
 
+from engine.retarget import Recording
+from engine.retarget.recording import BODY_POINTS
+from renderer.diffusion.maps import draw_maps
 from renderer.diffusion.model import VideoModel
 from renderer.diffusion.samplers import few_step, schedule
 from stream.cli import main
@@ -22,6 +26,7 @@ from trainer.renderer.material import signers_of, split
 from trainer.renderer.measures import flicker, identity_distances, trend
 from trainer.renderer.styles import restyled
 from trainer.renderer.training import RendererTraining, TeacherTask, train
+from trainer.renderer.videos import checked
 
 torch.set_num_threads(1)
 STYLES = ("natural", "ink", "flat")
@@ -125,6 +130,57 @@ def test_styles_are_told_apart(clips):
         restyled(pictures, ["oil"] * 3)
 
 
+def test_a_video_becomes_clips_and_one_without_hands_is_left_out(tmp_path, capsys):
+    """The avatar filmed: its letters are found again, and lie where our own camera would have them."""
+    films = tmp_path / "films"
+    films.mkdir()
+    film = ["--out", str(films / "signs.mp4"), "--quiet"]
+    assert main(["say", "AB", "--signer", "kenji", "--size", "320x320", *film]) == 0
+    with av.open(str(films / "empty.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8))))
+        container.mux(stream.encode())
+    out = tmp_path / "clips"
+    capsys.readouterr()
+    assert main(["train", "prepare", "videos", str(films), "--out", str(out), "--pixels", "64"]) == 0
+    told = capsys.readouterr().out
+    assert "1 videos left out" in told
+    assert "empty.mp4" in told
+    clips = open_clips(out, 64)
+    assert {clip.signer for clip in clips} == {"signs"}
+    raised = max((clip.motion.pose[:, 39:, 1].min(), clip) for clip in clips)[1]
+    maps = draw_maps(raised.motion, 64)[:, 2].amax(1).numpy() > 0
+    backdrop = raised.pictures[:, :6, :6].reshape(len(maps), -1, 3).mean(1)[:, None, None]
+    signer = np.abs(raised.pictures - backdrop).max(-1) > 40
+    assert (maps & signer).sum() > 0.8 * maps.sum(), "maps of the retargeted motion lie on the person filmed"
+
+
+def test_a_recording_without_hands_or_person_is_refused(tmp_path):
+    points = np.full((10, 21, 3), np.nan)
+    body = np.zeros((10, len(BODY_POINTS), 3))
+    nobody = np.full_like(body, np.nan)
+    face = np.full((10, 468, 3), np.nan)
+    trust = np.ones((10, len(BODY_POINTS)))
+    hands = {"left": points, "right": points}
+    for shown, message in ((body, "hands are seen in 0%"), (nobody, "nobody's shoulders")):
+        with pytest.raises(ValueError, match=message):
+            checked(Recording(25.0, shown, face, hands, trust), tmp_path / "x.mp4")
+
+
+def test_pictures_are_prepared_and_trained_on(tmp_path, capsys):
+    out = tmp_path / "p"
+    few = ["--clips", "2", "--frames", "3", "--signers", "2"]
+    assert main(["train", "prepare", "pictures", "--out", str(out), *few]) == 0
+    assert "2 clips of 64 pixels" in capsys.readouterr().out
+    settings = ["--set", "batch=1", "--set", "steps=1", "--set", "loop.epochs=1", "--set", "adversarial=0"]
+    trained = ["train", "renderer", "--data", str(out), "--model", str(tmp_path / "m")]
+    assert main([*trained, *settings]) == 0
+    assert main([*trained, "--size", "base"]) == 1
+    assert "expected 256" in capsys.readouterr().err
+
+
 # -- what it descends
 
 
@@ -185,10 +241,17 @@ def test_a_training_that_was_interrupted_goes_on_as_if_not(clips, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "wrong"),
-    [(RendererTraining, {"size": "huge"}), (RendererTraining, {"frames": 1}),
-     (RendererTraining, {"shuffle": 2.0}), (RendererTraining, {"gamma": 0.5}), (DistilTraining, {"intervals": 1}), (DistilTraining, {"student_steps": 9}),
-     (DistilTraining, {"rollout": -1.0}), (DistilTraining, {"batch": 0})],
-)  # fmt: skip
+    [
+        (RendererTraining, {"size": "huge"}),
+        (RendererTraining, {"frames": 1}),
+        (RendererTraining, {"shuffle": 2.0}),
+        (RendererTraining, {"gamma": 0.5}),
+        (DistilTraining, {"intervals": 1}),
+        (DistilTraining, {"student_steps": 9}),
+        (DistilTraining, {"rollout": -1.0}),
+        (DistilTraining, {"batch": 0}),
+    ],
+)
 def test_trainings_that_cannot_be_are_refused(kind, wrong):
     with pytest.raises(ValueError, match="Training"):
         kind(**wrong)
@@ -229,27 +292,16 @@ def test_a_drift_is_told_from_noise():
 
 @pytest.fixture(scope="module")
 def school(tmp_path_factory):
-    """`train renderer` for 200 steps, then `train distill`, as a user would: folders of teacher and student."""
+    """`train renderer` for 200 steps, then `train distill`, as a user would: teacher and student."""
     folder = tmp_path_factory.mktemp("school")
-    small = [
-        "--language",
-        "ase",
-        "--threads",
-        "1",
-        "--set",
-        "signers=6",
-        "--set",
-        "clips=18",
-        "--set",
-        "frames=6",
-    ]
     teacher, student = str(folder / "teacher"), str(folder / "student")
-    made = main(["train", "renderer", "--model", teacher, *small, "--set", "batch=2", "--set", "steps=100",
-                 "--set", "loop.epochs=2", "--set", "loop.learning_rate=0.001"])  # fmt: skip
-    assert made == 0
-    made = main(["train", "distill", "--teacher", teacher, "--model", student, *small, "--set", "batch=2",
-                 "--set", "steps=60", "--set", "loop.epochs=1"])  # fmt: skip
-    assert made == 0
+    small = ["--language", "ase", "--threads", "1"]
+    for setting in ("signers=6", "clips=18", "frames=6", "batch=2"):
+        small += ["--set", setting]
+    brief = ["--set", "steps=100", "--set", "loop.epochs=2", "--set", "loop.learning_rate=0.001"]
+    assert main(["train", "renderer", "--model", teacher, *small, *brief]) == 0
+    brief = ["--set", "steps=60", "--set", "loop.epochs=1"]
+    assert main(["train", "distill", "--teacher", teacher, "--model", student, *small, *brief]) == 0
     return folder
 
 
