@@ -111,7 +111,11 @@ def captured(call: Call, example: Inputs) -> Call:
     other threads (encoders) are not this one's.
     """
     flat, shape = _flatten(example)
-    static = [tensor.clone() for tensor in flat]
+    moving = (
+        4,
+        5 + shape,
+    )  # noisy, sigma, previous, known; then the pose: style and reference stay as they are
+    static = [t.clone() if n < moving[0] or 5 <= n < moving[1] else t for n, t in enumerate(flat)]
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
