@@ -29,7 +29,8 @@ _POINT_IS_DECIMAL: Final = {"en", "ar"}
 _MAX_DIGITS: Final = 12
 _YEARS: Final = range(1100, 2000)
 _BETWEEN: Final = re.compile(r"[\s,\-‐]+")
-_DASHES: Final = "-‐‑‒–−"
+_WRITTEN: Final = str.maketrans("‐‑‒–−－﹣٫٬．，", "-------.,.,")
+"""Signs within numbers as other scripts and typographers write them."""
 _SPACES: Final = re.compile(r"[\u00a0\u2007\u2009\u202f]")
 """Spaces that do not part words: between the digits of one number they part its thousands."""
 
@@ -50,11 +51,9 @@ _ORDINAL: Final = re.compile(r"(\d+(?:,\d{3})*)(?:st|nd|rd|th)", re.IGNORECASE)
 
 
 def plain_digits(text: str) -> str:
-    """Digits of any script as 0-9; a minus, whichever dash it is, as `-`; other characters as they are."""
-    return "".join(
-        str(unicodedata.decimal(c)) if unicodedata.category(c) == "Nd" else "-" if c in _DASHES else c
-        for c in text
-    )
+    """Digits of any script as 0-9, minus, point and comma as `-.,`; other characters as they are."""
+    digits = (str(unicodedata.decimal(c)) if unicodedata.category(c) == "Nd" else c for c in text)
+    return "".join(digits).translate(_WRITTEN)
 
 
 def whole_numbers(tokens: Iterable[Token], spoken: str) -> Iterator[Token]:

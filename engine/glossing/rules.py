@@ -13,6 +13,7 @@ its clause (er schläft ein; wer ist das?; vitamin a), or a verb does (das war g
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
@@ -80,6 +81,7 @@ _SYMBOLS: Final[dict[str, dict[str, str]]] = {
            "×": "mal", "€": "Euro", "$": "Dollar", "£": "Pfund", "¥": "Yen", "¢": "Cent",
            "°": "Grad", "§": "Paragraf", "½": "halb", "¼": "viertel", "¾": "dreiviertel",
            "²": "hoch zwei", "³": "hoch drei"},
+    "ar": {"%": "بالمئة", "\u066a": "بالمئة", "€": "يورو", "$": "دولار"},
     "fr": {"&": "et", "%": "pour cent", "@": "arobase", "+": "plus", "=": "égale", "€": "euro"},
     "es": {"&": "y", "%": "por ciento", "@": "arroba", "+": "más", "=": "igual", "€": "euro", "$": "dólar"},
     "it": {"&": "e", "%": "per cento", "@": "chiocciola", "+": "più", "=": "uguale", "€": "euro"},
@@ -106,7 +108,8 @@ _ELIDING: Final = {"fr", "it"}
 
 
 def symbol_words(symbol: str, spoken: str) -> list[str]:
-    return _SYMBOLS.get(spoken, {}).get(symbol, "").split()
+    words = _SYMBOLS.get(spoken, {})
+    return words.get(symbol, words.get(unicodedata.normalize("NFKC", symbol), "")).split()
 
 
 def read_symbols(text: str, spoken: str) -> Iterator[tuple[str, int, list[str]]]:

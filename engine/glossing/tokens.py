@@ -27,7 +27,8 @@ _SOFT: Final = {
     ".": ".", ",": ",", **dict.fromkeys(APOSTROPHES, "'"), "-": "-", "‐": "-", "‑": "-", "−": "-",
     "–": "–", "‒": "–", "\u00a0": "_", "\u2007": "_", "\u2009": "_", "\u202f": "_",
     ":": ":", "/": ":", "_": ":", "\\": ":", "#": ":", "*": ":",
-    "@": "S", "%": "S", "‰": "S", "&": "S", "§": "S", "\u0640": "M", "·": "P", '"': "(",
+    "\u066b": ".", "\u066c": ",",
+    "@": "S", "%": "S", "\u066a": "S", "‰": "S", "&": "S", "§": "S", "\u0640": "M", "·": "P", '"': "(",
 }  # fmt: skip
 _CHUNK: Final = re.compile(rf"–?(?:N[,_]|[^ !(,_–]){{1,{MAX_CHUNK}}}")
 _TOKEN: Final = re.compile(
@@ -47,8 +48,9 @@ class _Kinds(dict[str, str]):
 
     def __missing__(self, character: str) -> str:
         category = unicodedata.category(character)
-        if character in _SOFT:
-            kind = _SOFT[character]
+        plain = unicodedata.normalize("NFKC", character) if category[0] == "P" else character
+        if plain in _SOFT:
+            kind = _SOFT[plain]
         elif category[0] == "Z" or category == "Cc":
             kind = " "
         elif category == "Nd":
