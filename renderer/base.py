@@ -81,9 +81,9 @@ PREFERRED = Policy(late_periods=1.0, slow_calls=3, retry_s=1.0)
 """For a renderer above a quicker one: a late picture is drawn below at once."""
 
 
-VIDEO = Policy(late_periods=0.6, slow_calls=3, retry_s=1.0, dissolve_frames=4)
+VIDEO = Policy(late_periods=0.6, slow_calls=3, open_s=300.0, retry_s=1.0, dissolve_frames=4)
 """For the video renderer above the avatar: late while there is still time for the avatar to draw that
-picture, so that there is a new one in every period."""
+picture, so that there is a new one in every period. Opening it may compile for minutes."""
 
 
 class Renderer(Protocol):

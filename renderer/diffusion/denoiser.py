@@ -21,8 +21,8 @@ from renderer.diffusion.blocks import Attention, NoiseLevel, Residual
 from renderer.diffusion.config import DenoiserConfig
 from renderer.diffusion.gate import PoseGate, zeroed
 
-RESIDUAL = 0.3
-"""How far pictures (-1..1) typically are from their reference."""
+STILL, RESIDUAL = 0.05, 0.3
+"""How far pictures (-1..1) are from their reference where nothing moved, and where something did."""
 
 
 class Reference(NamedTuple):
@@ -144,14 +144,16 @@ class Denoiser(nn.Module):
 def preconditioned(out: Tensor, noisy: Tensor, sigma: Tensor, reference: Tensor) -> Tensor:
     """v, from what the network adds to the best guess there is without it.
 
-    Were pictures the reference plus noise of variance s^2 in every place, this would be the mean of v, and
-    the spread around it times the network's output (after Karras et al. 2022, for v and a mean that is not
-    0). So an untrained network draws the reference at sigma 1, and learns only what a pose changes.
+    Were pictures the reference plus noise of variance s^2 in every place, the first two terms would be the
+    mean of v, and the last one its spread times the network's output (after Karras et al. 2022, for v and a
+    mean that is not 0). Most places do not move, so the mean takes s = STILL: with more, noise that is not
+    yet learned away shines through after several steps (benchmarks/LOG.md). The network's share takes s =
+    RESIDUAL, for those that do. An untrained network so draws its reference.
     """
     sigma = sigma[:, None, None, None].float()
     alpha_2 = (1 - sigma * sigma).clamp(min=0)
-    spread = alpha_2 * RESIDUAL**2 + sigma * sigma
-    kept = sigma * alpha_2.sqrt() * (1 - RESIDUAL**2) / spread
-    known, share = sigma / spread, RESIDUAL / spread.sqrt()
+    still, moved = (alpha_2 * s * s + sigma * sigma for s in (STILL, RESIDUAL))
+    kept, known = sigma * alpha_2.sqrt() * (1 - STILL**2) / still, sigma / still
+    share = RESIDUAL / moved.sqrt()
     dtype = noisy.dtype
     return kept.to(dtype) * noisy - known.to(dtype) * reference + share.to(dtype) * out
