@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -22,6 +23,7 @@ import aiohttp
 from stream.bench.outcome import Outcome, Plot, Row, Series, percentiles
 from stream.bench.peers import AiortcPeer, ChromiumPeer, Sample
 from stream.bench.serving import StampedServer
+from stream.bench.viewer import Viewer
 
 PERIOD_MS = 40.0
 TARGET_P95_MS = 150.0
@@ -40,17 +42,41 @@ STAGES = ("request", *SERVER_STAGES, "network", "decode")
 AnyPeer = AiortcPeer | ChromiumPeer
 
 
+async def type_text(http: aiohttp.ClientSession, _hears: Viewer, text: str) -> tuple[int, dict[str, Any]]:
+    """As the page does. Returns the index of the first sign, and how its caption's account is known."""
+    said = await post(http, text)
+    return said["glosses"][0]["index"], {"id": said["id"]}
+
+
+async def caption_text(http: aiohttp.ClientSession, hears: Viewer, text: str) -> tuple[int, dict[str, Any]]:
+    """As a live caption, through feed, reviser and pacing; which sign it became is told to viewers only."""
+    async with http.post("/signers/main/captions/text", json={"text": text, "final": True}) as response:
+        response.raise_for_status()
+    await hears.until(lambda: any(e["glosses"] for e in hears.of_type("caption")), 60)
+    told = next(e for e in hears.of_type("caption") if e["glosses"])
+    return told["glosses"][0]["index"], {"caption": told["seq"]}
+
+
+Entrance = Callable[[aiohttp.ClientSession, Viewer, str], Awaitable[tuple[int, dict[str, Any]]]]
+ENTRANCES: dict[str, Entrance] = {"text": type_text, "captions": caption_text}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--posts", type=int, default=60, help="texts to post; default %(default)s")
     parser.add_argument("--codec", default="H264", choices=("H264", "VP8"))
     parser.add_argument("--peer", default="aiortc", choices=("aiortc", "chromium"))
+    parser.add_argument(
+        "--through", default="text", choices=tuple(ENTRANCES), help="how they come in; default %(default)s"
+    )
 
 
 def run(args: argparse.Namespace) -> Outcome:
     print(f"limit: half a frame's period, {PERIOD_MS / 2:.0f} ms on average, {PERIOD_MS:.0f} ms at worst")
     with StampedServer() as server:
         server.until_ready()
-        accounts, ages, unread = asyncio.run(measure(server.url, args.posts, args.codec, args.peer))
+        accounts, ages, unread = asyncio.run(
+            measure(server.url, args.posts, args.codec, args.peer, ENTRANCES[args.through])
+        )
     return told(accounts, ages, unread, args)
 
 
@@ -108,6 +134,7 @@ def told(
         "posts": args.posts,
         "codec": args.codec,
         "peer": args.peer,
+        "through": args.through,
         "total_ms": total,
         "stages_ms": stages,
         "gap_ms": gaps,
@@ -130,7 +157,7 @@ def told(
 
 
 async def measure(
-    url: str, posts: int, codec: str, kind: str
+    url: str, posts: int, codec: str, kind: str, enter: Entrance = type_text
 ) -> tuple[list[dict[str, float]], list[float], int]:
     """The account of each post, the age of each picture, and how many stamps could not be read."""
     rng = random.Random(0)
@@ -148,12 +175,15 @@ async def measure(
             await hears.until(lambda: hears.frames > 25 and bool(hears.of_type("hello")), 60)
             await post(http, " ".join(LETTERS))  # every clip is loaded and every path was taken once
             await hears.until(lambda: bool(hears.of_type("idle")), 180)
+            hears.events.clear()
+            await enter(http, hears, "A")  # this entrance too was taken once
+            await hears.until(lambda: bool(hears.of_type("idle")), 60)
             for _ in range(posts):
                 await peer.look()
                 ages += [sample.age_ms for sample in peer.take()]
                 hears.events.clear()
                 await asyncio.sleep(0.3 + rng.random() * PERIOD_MS / 1000)  # at any moment of the period
-                accounts.append(await one(http, peer, listener, rng.choice(LETTERS)))
+                accounts.append(await one(http, peer, listener, rng.choice(LETTERS), enter))
                 await hears.until(lambda: bool(hears.of_type("idle")), 60)
     finally:
         if peer is not listener:
@@ -163,18 +193,18 @@ async def measure(
 
 
 async def one(
-    http: aiohttp.ClientSession, peer: AnyPeer, listener: AiortcPeer, text: str
+    http: aiohttp.ClientSession, peer: AnyPeer, listener: AiortcPeer, text: str, enter: Entrance
 ) -> dict[str, float]:
     """Post a text while the signer rests; the account of its way, in milliseconds."""
     await peer.look()
     peer.take()
     posted_ns = time.monotonic_ns()
-    said = await post(http, text)
-    shown = await peer.first_showing(said["glosses"][0]["index"])
     hears = listener.viewer
+    first, mark = await enter(http, hears, text)
+    shown = await peer.first_showing(first)
 
     def account() -> list[dict[str, Any]]:
-        return [e for e in hears.of_type("latency") if e["id"] == said["id"]]
+        return [e for e in hears.of_type("latency") if mark.items() <= e.items()]
 
     await hears.until(lambda: bool(account()), 60)
     return sums(posted_ns, account()[0], shown)
