@@ -116,7 +116,7 @@ def captured(call: Call, example: Inputs) -> Call:
         5 + shape,
     )  # noisy, sigma, previous, known; then the pose: style and reference stay as they are
     static = [t.clone() if n < moving[0] or 5 <= n < moving[1] else t for n, t in enumerate(flat)]
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP):

@@ -54,10 +54,12 @@ class Attention(nn.Module):
         key, value = (self._split(part) for part in self.here(h).chunk(2, 1))
         key, value = torch.cat([key, remembered[0]], 2), torch.cat([value, remembered[1]], 2)
         told = functional.scaled_dot_product_attention(asked, key, value)
-        return x + self.out(told.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:]))
+        out: Tensor = self.out(told.transpose(2, 3).reshape(x.shape))
+        return x + out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.flatten(2).unflatten(1, (self.heads, -1)).transpose(2, 3)
+        rows, width = x.shape[:2]
+        return x.reshape(rows, self.heads, width // self.heads, -1).transpose(2, 3)
 
 
 class NoiseLevel(nn.Module):
@@ -65,6 +67,7 @@ class NoiseLevel(nn.Module):
 
     def __init__(self, told: int, waves: int = 32) -> None:
         super().__init__()
+        self.rates: Tensor
         self.register_buffer("rates", torch.exp(torch.linspace(0, math.log(1000.0), waves)), persistent=False)
         self.layers = nn.Sequential(nn.Linear(2 * waves, told), nn.SiLU(), nn.Linear(told, told))
 

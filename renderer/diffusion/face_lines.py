@@ -49,4 +49,4 @@ def face_lines(expression: FloatArray) -> FloatArray:
 def _line(x0: object, y0: object, x1: object, y1: object, z: float) -> FloatArray:
     """[T, 2, 3]"""
     ends = np.broadcast_arrays(*(np.asarray(v, np.float32) for v in (x0, y0, z, x1, y1, z)))
-    return np.stack(ends, -1).reshape(-1, 2, 3)
+    return np.asarray(np.stack(ends, -1).reshape(-1, 2, 3), np.float32)

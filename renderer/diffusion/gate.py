@@ -53,7 +53,7 @@ class PoseGate(nn.Module):
         weighed = features.unflatten(1, (GROUPS, -1)) * gate[:, :, None]
         level = nn.functional.silu(self.join(weighed.flatten(1, 2)))
         out = [self.inject[0](level)]
-        for down, inject in zip(self.down, self.inject[1:], strict=True):  # type: ignore[arg-type]
+        for down, inject in zip(self.down, self.inject[1:], strict=True):
             level = nn.functional.silu(down(level))
             out.append(inject(level))
         return tuple(out)

@@ -84,15 +84,19 @@ def _at(strokes: Strokes, capsule: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor
     share = (((point - start) * along).sum(-1) / length).clamp(0, 1)
     away = point - start - along * share[:, None]
     distance = (away * away).sum(-1).clamp(min=1e-12).sqrt()
-    first, last = strokes.radii[capsule].unbind(1)
-    radius = torch.lerp(first, last, share)
+    radius = _between(strokes.radii[capsule], share)
     slant = (distance / radius.clamp(min=1e-6)).clamp(max=1)
     rise = (1 - slant * slant).clamp(min=0).sqrt()
     sideways = away / distance[:, None] * slant[:, None]
     normal = torch.cat([sideways, rise[:, None]], -1)
-    metres = torch.lerp(*strokes.metres[capsule].unbind(1), share)
-    depth = torch.lerp(*strokes.depth[capsule].unbind(1), share) + rise * radius * metres
+    metres = _between(strokes.metres[capsule], share)
+    depth = _between(strokes.depth[capsule], share) + rise * radius * metres
     return radius - distance + 0.5, normal, depth
+
+
+def _between(ends: Tensor, share: Tensor) -> Tensor:
+    """ends [n, 2], share [n] of the way from the first to the second."""
+    return torch.lerp(ends[:, 0], ends[:, 1], share)
 
 
 def _shaded(colour: Tensor, shade: Tensor, normal: Tensor, depth: Tensor) -> Tensor:

@@ -150,5 +150,6 @@ def write_pictures(folder: Path, clips: Sequence[PictureClip], drawn: dict[str, 
             for t in range(len(clips[number].pictures)):
                 frame = np.concatenate([row[number][t] for row in rows.values()], 1)
                 image = Image.fromarray(frame).resize((side * len(rows), side))
-                container.mux(stream.encode(av.VideoFrame.from_image(image)))
+                frame = np.asarray(image, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -105,10 +105,10 @@ class Scene:
         """A picture [S, S, 4] (straight alpha) in this light, on this background: [S, S, 3]."""
         colour = (rgba[..., :3].astype(np.float32) / 255) ** self.gamma
         side = 1 + self.slope * np.linspace(-1, 1, rgba.shape[1], dtype=np.float32)[None, :, None]
-        colour = np.clip(colour * self.gain * side, 0, 1)
+        colour = np.asarray(np.clip(colour * self.gain * side, 0, 1), np.float32)
         if self.background is not None:
             opacity = rgba[..., 3:].astype(np.float32) / 255
-            colour = colour * opacity + self.background * (1 - opacity)
+            colour = np.asarray(colour * opacity + self.background * (1 - opacity), np.float32)
         return np.asarray(np.round(colour * 255), np.uint8)
 
 

@@ -69,4 +69,4 @@ def checked(recording: Recording, path: Path) -> tuple[np.ndarray, np.ndarray]: 
 def _pictures(path: Path) -> Iterator[Bytes]:
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+            yield np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
