@@ -80,6 +80,14 @@ class GlosserConfig:
             self, dropout=min(self.dropout, 0.15), noise=noise, calm_epochs=0, loop=loop
         )
 
+    def distilling(self, teachers: int) -> GlosserConfig:
+        """The training that comes last, on what `teachers` models say too: shorter, for there is more text."""
+        epochs = max(1, round(0.6 * self.loop.epochs))
+        loop = dataclasses.replace(
+            self.loop, epochs=epochs, learning_rate=5e-4, evaluate_every=3, seed=self.loop.seed + 2 * teachers
+        )
+        return dataclasses.replace(self, calm_epochs=0, loop=loop)
+
 
 def pad(rows: Sequence[Sequence[int]]) -> Tensor:
     """Token numbers [B, longest], padded at the end."""

@@ -17,7 +17,7 @@ from trainer.configuration import configured, read_settings
 from trainer.data.pairs import read_corpus
 from trainer.data.phoenix import Pair
 from trainer.glosser import GlosserConfig, train
-from trainer.glosser_distil import back_translated, retold, reversed_pairs
+from trainer.glosser_distil import back_translated, retold, reversed_pairs, train_distilled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="MODEL",
         help="learn also what these models say of the training text; repeat for an ensemble",
+    )
+    parser.add_argument(
+        "--distil",
+        type=int,
+        default=0,
+        metavar="N",
+        help="train N models of successive seeds first, then one that also learns what they say together",
     )
     parser.add_argument(
         "--reverse",
@@ -112,7 +119,12 @@ def main(args: argparse.Namespace) -> int:
     further = retold(pairs, args.teacher) if args.teacher else []
     if args.back_translation:
         further += back_translated(pairs, args.back_translation)
-    train(pairs, dev, config, args.model, args.device, args.start, further)
+    if args.distil:
+        if further or args.start:
+            raise ValueError("--distil makes its own teachers and start; leave --teacher and --start out")
+        train_distilled(pairs, dev, config, args.model, args.distil, args.device)
+    else:
+        train(pairs, dev, config, args.model, args.device, args.start, further)
     from trainer.glosser_eval import figures_of, shown
 
     if dev:

@@ -1,7 +1,7 @@
 """Further training pairs made by models: distillation of an ensemble, and back-translation.
 
 Enters: training pairs and models. Leaves: pairs with the teachers' glosses, or with another text.
-Does not know the student. No development sentence is ever read here.
+Does not know losses or epochs. No development sentence is ever read here.
 
 Source: Kim & Rush 2016, sequence-level interpolation: of the ensemble's hypotheses, the one nearest to the
 given glosses is taken, so that the teachers smooth the annotators' choices without replacing them.
@@ -9,14 +9,17 @@ given glosses is taken, so that the teachers smooth the annotators' choices with
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.glossing.slul_model import SlulModel
 from trainer.data.phoenix import Pair
+from trainer.glosser import GlosserConfig, train
 from trainer.glosser_ensemble import open_models
 from trainer.glosser_noise import words_of
 
@@ -55,6 +58,42 @@ def retold(pairs: Sequence[Pair], teachers: Sequence[Path], beam: int = 5, batch
                 told.append(Pair(pair.words, tuple(best), pair.language))
         log.info("retold %d of %d sentences", min(start + batch, len(order)), len(order))
     return told
+
+
+def train_distilled(
+    pairs: Sequence[Pair],
+    dev: Sequence[Pair],
+    config: GlosserConfig,
+    folder: Path,
+    teachers: int,
+    device: str = "cpu",
+) -> SlulModel:
+    """Train `teachers` models of successive seeds, then one that also learns what they say together.
+
+    Theirs are the folders `teacher-0`, .. beside the model, which goes on from the last of them. A killed
+    call goes on where it stopped. Raises ValueError for fewer than two teachers.
+    """
+    if teachers < 2:
+        raise ValueError(f"distillation: got {teachers} teachers, expected at least 2")
+    places = [folder / f"teacher-{number}" for number in range(teachers)]
+    for number, place in enumerate(places):
+        loop = dataclasses.replace(config.loop, seed=config.loop.seed + number)
+        train(pairs, dev, dataclasses.replace(config, loop=loop), place, device)
+    further = _kept(folder / "retold.json", lambda: retold(pairs, places))
+    return train(pairs, dev, config.distilling(teachers), folder, device, places[-1], further)
+
+
+def _kept(path: Path, make: Callable[[], list[Pair]]) -> list[Pair]:
+    """The pairs in a file; made and written there first where there is none."""
+    if not path.exists():
+        made = [(pair.words, pair.glosses, pair.language) for pair in make()]
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(made, ensure_ascii=False), "utf-8")
+        part.replace(path)
+    return [
+        Pair(tuple(words), tuple(glosses), language)
+        for words, glosses, language in json.loads(path.read_text("utf-8"))
+    ]
 
 
 def reversed_pairs(pairs: Sequence[Pair]) -> list[Pair]:

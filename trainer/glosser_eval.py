@@ -95,7 +95,7 @@ def shown(figures: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.2f}" for name, value in figures.items())
 
 
-POLICIES = tuple(Policy(*pair) for pair in ((1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (3, 1)))
+POLICIES = tuple(Policy(*pair) for pair in ((1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (3, 1), (3, 2)))
 """Agreement and margin of what `--streaming` compares: from early to late."""
 
 

@@ -304,3 +304,28 @@ def test_made_pairs_do_not_change_the_vocabulary(tmp_path: Path) -> None:
     more = train(data, [], quick, tmp_path / "more", further=made)
     assert more.vocabulary.to_json() == plain.vocabulary.to_json()
     assert any(not torch.equal(plain.weights()[name], tensor) for name, tensor in more.weights().items())
+
+
+def test_distilling_is_teachers_then_a_student_and_a_second_call_changes_nothing(tmp_path: Path) -> None:
+    from trainer.glosser_distil import retold, train_distilled
+
+    data = pairs(40)
+    loop = LoopConfig(epochs=2, warmup_steps=2, evaluate_every=2)
+    quick = dataclasses.replace(config(dropout=0.1), loop=loop)
+    student = train_distilled(data, [], quick, tmp_path / "one", 2)
+    for seed in (0, 1):  # the same by hand
+        settings = dataclasses.replace(quick, loop=dataclasses.replace(loop, seed=seed))
+        train(data, [], settings, tmp_path / f"teacher{seed}")
+    places = [tmp_path / "teacher0", tmp_path / "teacher1"]
+    last = quick.distilling(2)
+    assert (last.loop.epochs, last.loop.seed, last.calm_epochs) == (1, 4, 0)
+    by_hand = train(
+        data, [], last, tmp_path / "hand", start=tmp_path / "teacher1", further=retold(data, places)
+    )
+    assert all(torch.equal(by_hand.weights()[name], t) for name, t in student.weights().items())
+    before = (tmp_path / "one" / "log.csv").read_text()
+    again = train_distilled(data, [], quick, tmp_path / "one", 2)
+    assert all(torch.equal(again.weights()[name], t) for name, t in student.weights().items())
+    assert (tmp_path / "one" / "log.csv").read_text() == before
+    with pytest.raises(ValueError, match="at least 2"):
+        train_distilled(data, [], quick, tmp_path / "none", 1)
