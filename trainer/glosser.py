@@ -81,7 +81,7 @@ class GlosserConfig:
         )
 
     def distilling(self, teachers: int) -> GlosserConfig:
-        """The training that comes last, on what `teachers` models say too: shorter, for there is more text."""
+        """The training that comes last, on what N models say too: shorter, as there is more text."""
         epochs = max(1, round(0.6 * self.loop.epochs))
         loop = dataclasses.replace(
             self.loop, epochs=epochs, learning_rate=5e-4, evaluate_every=3, seed=self.loop.seed + 2 * teachers
