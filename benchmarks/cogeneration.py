@@ -1,8 +1,9 @@
 """How fast motion is generated: three modalities and their correction, one core, one signer and four.
 
-Run: `nice -n -10 python -m benchmarks.cogeneration [--model FOLDER] [--frames 10000]`. Times are given
-twice: wall, and the calling thread's own CPU time, which says what a core of its own would do when others
-compete for this machine.
+Run: `nice -n -10 python -m benchmarks.cogeneration [--model FOLDER] [--frames 10000]`; with `--speeds` only
+the ways of stepping are compared, each proven equal to plain torch or replaced by it, saying why. Times are
+given twice: wall, and the calling thread's own CPU time, which says what a core of its own would do when
+others compete for this machine.
 
 What is measured: the decoders' step with correction (vectors in, corrected vectors out), at the beginning
 and after thousands of frames; the same decoders recomputing the prefix at frame 300, as one would without a
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import subprocess
 import time
 from collections.abc import Callable
@@ -22,12 +24,13 @@ import numpy as np
 import torch
 
 from engine.choreography.cogeneration import CORRECTOR, CogenerationChoreography
+from engine.choreography.cogeneration_lanes import CHOICES, Lanes, device_for
 from engine.choreography.cogeneration_model import CogenerationModel
 from engine.corrector import Corrector, CorrectorConfig
 from engine.lexicon import Lexicon
 from engine.nn.cogeneration import PROGRESS
 from engine.nn.cogeneration_quick import QuickStep
-from engine.signals import Gloss
+from engine.signals import FloatArray, Gloss
 
 GOAL_FPS, GOAL_P99_MS = 200.0, 15.0
 SIGNERS = 4
@@ -116,13 +119,44 @@ def whole(choreography: CogenerationChoreography, glosses: list[Gloss], frames: 
     return times
 
 
+def one_speed(folder: Path | None, speed: str, frames: int = 400) -> dict[str, object]:
+    """A step of one row that way: how long it takes, and how far at most it is from plain torch's over so
+    many frames, each making its own (normalised units)."""
+    model = CogenerationModel.open(folder)
+    model.network.to(device_for(speed))
+    fast, plain = (Lanes(model.network, 9, name) for name in (speed, "eager"))
+    lanes = fast.take(), plain.take()
+    start = torch.zeros_like(lanes[0].state.history[:, :, 0])
+    tokens = torch.full((1, model.network.config.window), 5, device=start.device)
+    language = torch.zeros(1, dtype=torch.int64, device=start.device)
+    with torch.inference_mode():
+        memory = model.network.encode(tokens, language, tokens == 0)
+        for lane in lanes:
+            lane.state.reset(start)
+            lane.state.focus.put([0], model.network.focus(memory, tokens))
+        times, apart = Times(), 0.0
+        made: list[FloatArray] = []
+        for t in range(frames):
+            told = ((t % 12) / 12, t % 12 + 1.0, 12.0 - t % 12, 0.0)
+            times.of(lambda told=told: made.append(lanes[0].step(told)))
+            apart = max(apart, float(np.abs(made.pop() - lanes[1].step(told)).max()))
+    device = str(model.network.distance.device)
+    return {"speed": speed, "used": fast.speed, "device": device, "apart": apart} | times.part(50, frames)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--speeds", action="store_true", help="compare the ways of stepping only")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = CogenerationModel.open(options.model)
+    if options.speeds:
+        logging.basicConfig(level="WARNING", format="%(message)s")
+        for speed in CHOICES[1:]:
+            print(json.dumps(one_speed(options.model, speed)), flush=True)
+        return
     corrector, kind = correctors(model)
     weights = sum(p.numel() for part in (model.network, corrector) for p in part.parameters())
     print(f"limit: {weights / 1e6:.2f} M weights, read once a frame: {weights * 4 / 1e6:.1f} MB; at 10 GB/s "

@@ -137,6 +137,11 @@ class Signer:
         """The gloss behind `MotionFrame.gloss`; None for -1 and for those long gone."""
         return self._text.gloss(index)
 
+    def recorded(self, gloss: Gloss) -> bool:
+        """Whether motion is generated, but this gloss's comes from a recording, unknown to the model."""
+        recorded = getattr(self.choreography, "recorded", None)
+        return bool(recorded is not None and recorded(gloss))
+
     @property
     def skipped(self) -> tuple[tuple[int, str], ...]:
         """Glosses that could not be performed, and why; the latest 64."""

@@ -23,7 +23,9 @@ def default_cast(config: Config) -> Cast:
     """Open the lexicons and say what exists. Raises ValueError or OSError for a lexicon it cannot open."""
     lexicon = Lexicon.stack([*(Lexicon.open(path) for path in config.lexicons), Lexicon.default()])
     glosser = choose_glosser(config.glosser, config.glosser_model, lexicon)
-    choreography = choose_choreography(config.choreography, config.choreography_model, lexicon, config.fps)
+    choreography = choose_choreography(
+        config.choreography, config.choreography_model, lexicon, config.fps, config.choreography_speed
+    )
 
     def signer(settings: SignerSettings) -> Signer:
         return Signer(

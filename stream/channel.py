@@ -259,7 +259,8 @@ class Channel:
                 self._followed = gloss.caption_seq
                 follow(self._captions.id_of(gloss.caption_seq), "stepped", seq=frame.seq, gloss=frame.gloss)
             lag_ms = self._lag.began(pts_ns - gloss.pts_ns)
-            self.tell(events.gloss(frame.gloss, gloss, pts_ns, self.rtp(pts_ns), lag_ms))
+            recorded = self.performer.signer.recorded(gloss)
+            self.tell(events.gloss(frame.gloss, gloss, pts_ns, self.rtp(pts_ns), lag_ms, recorded))
 
     def _send_motion(self, frame: MotionFrame) -> None:
         wanted = {peer.motion_precision for peer in self.peers} - {None}

@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.choreography import LexiconChoreography
 from engine.choreography.base import AnyChoreography
 from engine.choreography.store import MotionSource
-from stream.config import CHOREOGRAPHIES
+from stream.config import CHOREOGRAPHIES, SPEEDS
 
 
 def add_choreography_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,11 +27,21 @@ def add_choreography_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="made by `handstream train cogeneration`; default: the one that is shipped",
     )
+    parser.add_argument(
+        "--choreography-speed",
+        default="auto",
+        choices=SPEEDS,
+        help="how generated motion is computed; what cannot be had here falls back to torch, saying why",
+    )
 
 
-def choose_choreography(name: str, model: Path | None, lexicon: MotionSource, fps: float) -> AnyChoreography:
-    """The choreography of that name. Raises ValueError for a model that is missing, damaged or of another
-    version, and for a frame rate it was not made for.
+def choose_choreography(
+    name: str, model: Path | None, lexicon: MotionSource, fps: float, speed: str = "auto"
+) -> AnyChoreography:
+    """The choreography of that name; speed: how a model computes its steps.
+
+    Raises ValueError for a model that is missing, damaged or of another version, and for a frame rate it was
+    not made for.
     """
     if name != "cogeneration":
         if model is not None:
@@ -39,7 +49,7 @@ def choose_choreography(name: str, model: Path | None, lexicon: MotionSource, fp
         return LexiconChoreography(lexicon, fps=fps)
     from engine.choreography.cogeneration import CogenerationChoreography
 
-    return CogenerationChoreography.load(model, lexicon, fps=fps)
+    return CogenerationChoreography.load(model, lexicon, fps=fps, speed=speed)
 
 
 def remarks_of(choreography: AnyChoreography) -> list[str]:

@@ -86,12 +86,14 @@ def caption(
     return told | {"unlisted": unlisted} if unlisted else told
 
 
-def gloss(index: int, item: Gloss, pts_ns: int, rtp: int, lag_ms: float = 0.0) -> Message:
+def gloss(
+    index: int, item: Gloss, pts_ns: int, rtp: int, lag_ms: float = 0.0, recorded: bool = False
+) -> Message:
     """Signing moved on to `item`; `rtp` is the RTP timestamp of the first picture that shows it.
 
-    lag_ms: how long ago it was said.
+    lag_ms: how long ago it was said. recorded: motion is generated, but not this sign's.
     """
-    return {
+    told = {
         "type": "gloss",
         "index": index,
         "label": item.label,
@@ -103,6 +105,7 @@ def gloss(index: int, item: Gloss, pts_ns: int, rtp: int, lag_ms: float = 0.0) -
         "rtp": rtp,
         "lag_ms": lag_ms,
     }
+    return told | {"recorded": True} if recorded else told
 
 
 def skipped(index: int, item: Gloss | None, reason: str) -> Message:

@@ -47,6 +47,10 @@ class SignerLike(Protocol):
         """What became of words since the last call: each that was promised is told once."""
         ...
 
+    def recorded(self, gloss: Gloss) -> bool:
+        """Whether motion is generated, but this gloss's comes from a recording."""
+        ...
+
     @property
     def tempo(self) -> float:
         """How much faster than chosen it is signed just now, to keep up with live captions."""

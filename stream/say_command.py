@@ -59,7 +59,9 @@ def main(args: argparse.Namespace) -> int:
     drawing = choose_drawing(settings_of(args), live=False)
     lexicon = Lexicon.stack([*(Lexicon.open(path) for path in args.lexicon), Lexicon.default()])
     glosser = choose_glosser(args.glosser, args.glosser_model, lexicon)
-    choreography = choose_choreography(args.choreography, args.choreography_model, lexicon, args.fps)
+    choreography = choose_choreography(
+        args.choreography, args.choreography_model, lexicon, args.fps, args.choreography_speed
+    )
     manner = Manner(args.language, args.rate, args.left_handed, args.fps)
     try:
         with _bar("signing", args.quiet) as bar:

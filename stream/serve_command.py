@@ -96,6 +96,7 @@ def configuration(args: argparse.Namespace) -> Config:
         glosser_model=args.glosser_model,
         choreography=args.choreography,
         choreography_model=args.choreography_model,
+        choreography_speed=args.choreography_speed,
         video=settings_of(args),
         ice_servers=tuple(args.ice_server),
         allow_origin=tuple(args.allow_origin),

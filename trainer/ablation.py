@@ -9,8 +9,11 @@ The rows, in the order of SignAligner's own table:
                           own time (without co-generation)
     body only             the body's decoder alone; pose and hands follow by forward kinematics
     without correction    one generator, three decoders on one text and one time
-    paper weights         corrected by a corrector whose loss weighs as the paper does
-    entropy, uncertainty  corrected by correctors whose weights are guarded (see `corrector_losses`)
+    untrained             corrected by a corrector that has learned nothing: everything meets half way
+    paper's form          its loss weighs as the paper does, and it does not see where modalities disagree
+    paper weights         its loss weighs as the paper does
+    entropy, uncertainty  its weights are guarded (see `corrector_losses`)
+    as shipped            guarded by uncertainty, and the loss has terms for agreement and place
 
 All on the generators' own time: nothing of the truth is read before it is compared.
 """
@@ -23,29 +26,36 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from engine.choreography.cogeneration_model import CogenerationModel
 from engine.corrector import Corrector, CorrectorConfig
-from engine.features import SLICES, unpack_motion
+from engine.features import SLICES
 from engine.nn.correction_geometry import Geometry
-from engine.signals import FloatArray, Motion
+from engine.signals import FloatArray
 from trainer.cogeneration import CogenerationTraining
 from trainer.cogeneration import train as train_generator
 from trainer.corrector import Clip, CorrectorTraining
 from trainer.corrector import train as train_corrector
 from trainer.corrector_clips import clips_of, performed, utterances
+from trainer.corrector_eval import corrected, measured
 from trainer.corrector_plot import plot_weights
 from trainer.data.sequences import SequenceStore
 from trainer.loop import LoopConfig
-from trainer.metrics.agreement import agreement
-from trainer.metrics.motion import dtw_mje, ndtwp, path_length_ratio, plane, points
 
 log = logging.getLogger(__name__)
 
-FORMS = ("paper", "entropy", "uncertainty")
+CORRECTORS: dict[str, dict[str, Any]] = {
+    "paper's form": {"weighting": "paper", "geometry": False},
+    "paper weights": {"weighting": "paper"},
+    "entropy weights": {"weighting": "entropy"},
+    "uncertainty weights": {"weighting": "uncertainty"},
+    "as shipped": {"weighting": "uncertainty", "agreement": 3.0, "place": 2.0},
+}
+"""Rows with a trained corrector, and what their trainings differ in."""
 COLUMNS = (
     "row", "wrist", "fingertip", "ndtwp", "ndtwp_pose", "dtw_mje", "path_length_ratio",
     "weight_pose", "weight_hands", "weight_smplx",
@@ -66,15 +76,15 @@ class AblationConfig:
             frames=32,
             most=120,
             development=4,
-            rollout=0.0,
+            rollout=0.3,
             steps_an_epoch=30,
             loop=LoopConfig(
-                epochs=4,
+                epochs=10,
                 learning_rate=4e-3,
                 warmup_steps=20,
                 schedule="cosine",
                 average=0.95,
-                evaluate_every=4,
+                evaluate_every=10,
             ),
         )
     )
@@ -87,7 +97,7 @@ class AblationConfig:
             frames=24,
             most=40,
             development=4,
-            steps_an_epoch=10,
+            steps_an_epoch=25,
             loop=LoopConfig(
                 epochs=12,
                 learning_rate=4e-3,
@@ -112,13 +122,12 @@ def ablate(
     truths = [store[i].motion for i in range(len(store))]
     generators = [_generator(folders, folder / f"generator-{seed}", config, seed) for seed in range(3)]
     together = [performed(model, utterances(model, store)) for model in generators]
-    measured = folder / "ablation.csv"
     rows: list[dict[str, str]] = []
 
     def add(name: str, clips: Sequence[FloatArray], weights: Mapping[str, float] | None = None) -> None:
-        figures = {"row": name, **{k: f"{v:.4f}" for k, v in _figures(clips, truths).items()}}
-        rows.append(figures | {k: f"{v:.3f}" for k, v in (weights or {}).items()})
-        with measured.open("w", newline="") as file:
+        figures = {k: f"{v:.4f}" for k, v in measured(clips, truths).items() if k in COLUMNS}
+        rows.append({"row": name} | figures | {k: f"{v:.3f}" for k, v in (weights or {}).items()})
+        with (folder / "ablation.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()
             writer.writerows(rows)
@@ -127,23 +136,27 @@ def ablate(
     add("separate decoders", [_mixed(parts) for parts in zip(*together, strict=True)])
     add("body only", [_from_body(clip) for clip in together[0]])
     add("without correction", together[0])
+    untrained = Corrector(config.corrector.corrector, generators[0].channels.normaliser).eval()
+    add("untrained", corrected(untrained, together[0]))
     logs: dict[str, Path] = {}
     clips: list[Clip] = []
-    for form in FORMS:
-        place = folder / f"corrector-{form}"
-        settings = dataclasses.replace(config.corrector, weighting=form)
+    for name, over in CORRECTORS.items():
+        place = folder / f"corrector-{name.replace(' ', '-')}"
         if not (place / "config.json").exists():
-            clips = clips or clips_of(folders, settings.most, folder / "generator-0")
-            train_corrector(clips, settings, place)
-        corrector = Corrector.open(place)
-        with torch.inference_mode():
-            fixed = [corrector(torch.from_numpy(clip)[None])[0].numpy() for clip in together[0]]
-        logs[form] = place / "log.csv"
-        with logs[form].open(newline="") as file:
+            clips = clips or clips_of(folders, config.corrector.most, folder / "generator-0")
+            train_corrector(clips, _differing(config.corrector, **over), place)
+        logs[name] = place / "log.csv"
+        with logs[name].open(newline="") as file:
             last = list(csv.DictReader(file))[-1]
-        add(f"{form} weights", fixed, {k: float(v) for k, v in last.items() if k.startswith("weight_")})
+        weights = {k: float(v) for k, v in last.items() if k.startswith("weight_")}
+        add(name, corrected(Corrector.open(place), together[0]), weights)
     plot_weights(logs, folder / "weights.png")
     return rows
+
+
+def _differing(config: CorrectorTraining, geometry: bool = True, **over: Any) -> CorrectorTraining:
+    sizes = dataclasses.replace(config.corrector, geometry=geometry)
+    return dataclasses.replace(config, corrector=sizes, **over)
 
 
 def _generator(folders: Sequence[Path], folder: Path, config: AblationConfig, seed: int) -> CogenerationModel:
@@ -165,22 +178,6 @@ def _from_body(clip: FloatArray) -> FloatArray:
     followed = clip.copy()
     followed[:, :312] += Geometry().disagreements(torch.from_numpy(clip))[:, :312].numpy()
     return followed
-
-
-def _figures(clips: Sequence[FloatArray], truths: Sequence[Motion]) -> dict[str, float]:
-    """Means over clips; ndtwp is of the body's hands, ndtwp_pose of the picture's."""
-    ours = [unpack_motion(clip, truth.fps) for clip, truth in zip(clips, truths, strict=True)]
-    agreed = [agreement(motion) for motion in ours]
-    flat = [(plane(a), plane(b)) for a, b in zip(ours, truths, strict=True)]
-    solid = [(points(a), points(b)) for a, b in zip(ours, truths, strict=True)]
-    return {
-        "wrist": float(np.mean([a.mean_wrist for a in agreed])),
-        "fingertip": float(np.mean([a.mean_fingertip for a in agreed])),
-        "ndtwp": float(np.mean([ndtwp(a, b) for a, b in solid])),
-        "ndtwp_pose": float(np.mean([ndtwp(a, b) for a, b in flat])),
-        "dtw_mje": float(np.mean([dtw_mje(a, b) for a, b in solid])),
-        "path_length_ratio": path_length_ratio([a for a, _ in solid], [b for _, b in solid]),
-    }
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:

@@ -6,7 +6,9 @@ Enters: clips of vectors (composed, and generated ones beside them), a `Correcto
 Two kinds of input. Disturbed: the truth with each modality spoiled on its own (see `corrector_disturbance`);
 in half of the rows the truth itself first wanders off the recordings, so that the body's geometry is learned
 and not the recordings by heart. Generated: the generator's own frames, run free over the true lengths of the
-glosses, so that frame t of the truth is what frame t should have been. No inference path reads any of this.
+glosses and compared with the truth frame by frame along the cheapest way through both
+(`trainer.corrector_clips`): when something is signed is not the corrector's to mend. No inference path reads
+any of this.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 
 from engine.corrector import Corrector, CorrectorConfig
 from engine.features import MODALITIES, SLICES, Normaliser, unpack_motion
+from engine.nn.correction_geometry import folded
 from engine.signals import FloatArray
 from trainer.corrector_disturbance import Disturbance, DisturbanceConfig
 from trainer.corrector_losses import Weighting
@@ -32,7 +35,7 @@ from trainer.metrics.agreement import agreement
 log = logging.getLogger(__name__)
 
 _LITTLE = 1e-3
-"""Shoulder widths: below that, a share of the disagreement says nothing."""
+"""Shoulder widths, summed over a batch: keeps a share of nothing a number."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,9 @@ class CorrectorTraining:
     weighting: `paper`, `entropy`, `uncertainty` or `equal` (see `corrector_losses`); strength: of the
     entropy term; haste: how much faster than the network its three numbers learn. agreement: weight of the
     share of the disagreement (after forward kinematics) that is left, beside the paper's loss (0: off);
-    enough: less than this share earns nothing more. place: weight of the share of the body's distance from
-    the truth (hand keypoints) that is left (0: off). generated: share of rows that the generator made, where
+    enough: less than this share earns nothing more. place: weight of the share of the distance from the
+    truth (hand keypoints of body and picture) that is left (0: off). half: the weights are saved as float16.
+    generated: share of rows that the generator made, where
     there are such clips. wander: how far (radians) the truth may leave the recordings. development: clips
     held back for looking. most: at most so many clips are read (0: all).
     """
@@ -63,6 +67,7 @@ class CorrectorTraining:
     steps_an_epoch: int = 50
     development: int = 8
     most: int = 400
+    half: bool = False
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
             epochs=30, learning_rate=2e-3, warmup_steps=60, schedule="cosine", floor=0.02, average=0.99
@@ -93,11 +98,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Batch:
-    """spoiled, truth [B, T, 694]; whole [B, T]: frames that exist."""
+    """spoiled, truth [B, T, 694]; whole [B, T]: frames that exist; disturbed: so many rows are that, the
+    others are generated."""
 
     spoiled: Tensor
     truth: Tensor
     whole: Tensor
+    disturbed: int
 
 
 class Learner(nn.Module):
@@ -184,7 +191,7 @@ class CorrectorTask:
             width = truth.shape[-1]
             spoiled = torch.cat([spoiled, made[..., :width]])
             truth, whole = torch.cat([truth, made[..., width:]]), torch.cat([whole, there])
-        return Batch(spoiled, truth, whole)
+        return Batch(spoiled, truth, whole, c.batch - from_made)
 
     @staticmethod
     def _any(clips: Sequence[Clip], rng: np.random.Generator) -> Clip:
@@ -203,36 +210,46 @@ class CorrectorTask:
         loss = self.model.weighting(torch.stack(per_modality))
         figures = {f"error_{name}": e for name, e in zip(MODALITIES, per_modality, strict=True)}
         if self.config.agreement or self.config.place:
-            apart, place = self._shares(spoiled[:, ::2], corrected[:, ::2], truth[:, ::2], whole[:, ::2])
-            figures |= {"apart": apart.mean(), "place": place.mean()}
-            enough = (apart - self.config.enough).clamp(min=0).mean()
-            loss = loss + self.config.agreement * enough + self.config.place * figures["place"]
+            every_other = [x[:, ::2] for x in (spoiled, corrected, truth, whole)]
+            rows = {"disturbed": slice(0, batch.disturbed), "generated": slice(batch.disturbed, None)}
+            for kind, own in rows.items():
+                if not len(spoiled[own]):
+                    continue
+                left = self._shares(*(x[own] for x in every_other))
+                figures |= {f"{kind}_{name}": share for name, share in left.items()}
+                enough = (left["apart"] - self.config.enough).clamp(min=0)
+                place = (left["body"] + left["picture"]) / 2
+                loss = loss + (self.config.agreement * enough + self.config.place * place) / len(rows)
         weights = self.model.weighting.weights().detach()
         figures |= {f"weight_{name}": w for name, w in zip(MODALITIES, weights, strict=True)}
         return {"loss": loss, **figures}
 
-    def _shares(
-        self, spoiled: Tensor, corrected: Tensor, truth: Tensor, whole: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """What is left of the disagreement, and of the distance of body and pose from the truth, by row
-        [B]."""
+    def _shares(self, spoiled: Tensor, corrected: Tensor, truth: Tensor, whole: Tensor) -> dict[str, Tensor]:
+        """What is left of the disagreement, and of the distances from the truth of the body's hands and of
+        the picture's: over all rows together, as they are measured in the end."""
         geometry = self.model.corrector.geometry
         hands = slice(18, 60)
         with torch.no_grad():
             apart_before, points_before = geometry.compare(spoiled)
             goal = geometry.compare(truth)[1][..., hands, :]
         apart, points = geometry.compare(corrected)
-        far, far_before = ((p[..., hands, :] - goal).abs().mean((-2, -1)) for p in (points, points_before))
-        flat, flat_before = ((v - truth)[..., 36:120].abs().mean(-1) for v in (corrected, spoiled))
-        shares = []
-        for after, before in (
-            (apart.abs().mean(-1), apart_before.abs().mean(-1)),
-            (far, far_before),
-            (flat, flat_before),
-        ):
-            after, before = ((x * whole).sum(1) / whole.sum(1) for x in (after, before))
-            shares.append(after / (before + _LITTLE))
-        return shares[0], (shares[1] + shares[2]).clamp(max=4) / 2
+        apart, apart_before = _apart(apart, points), _apart(apart_before, points_before)
+        body, body_before = (
+            (p[..., hands, :] - goal).square().sum(-1).add(1e-12).sqrt().mean(-1)
+            for p in (points, points_before)
+        )
+        picture, picture_before = (
+            folded((v - truth)[..., 36:120], 42, 2).norm(dim=-1).mean(-1) for v in (corrected, spoiled)
+        )
+        pairs = {
+            "apart": (apart, apart_before),
+            "body": (body, body_before),
+            "picture": (picture, picture_before),
+        }
+        return {
+            name: (after * whole).sum() / ((before * whole).sum() + _LITTLE)
+            for name, (after, before) in pairs.items()
+        }
 
     @torch.no_grad()
     def evaluate(self, model: Learner) -> dict[str, float]:
@@ -251,6 +268,24 @@ class CorrectorTask:
             for kind in ("wrist", "fingertip"):
                 figures[f"{name}_{kind}"] = after[kind] / before[kind]
         return figures
+
+
+def _apart(disagreements: Tensor, points: Tensor) -> Tensor:
+    """Mean distance of the hands' points between each pair of modalities, as `metrics.agreement` has it of
+    wrists and fingertips, [..., 440] and [..., 100, 3] -> [...]."""
+    own = folded(points[..., 18:60, :].flatten(-2), 2, 21, 3)
+    own = (own[..., 1:, :] - own[..., :1, :]).flatten(-3, -2)  # of the body, from its wrists
+    pairs = (
+        folded(disagreements[..., 36:120], 42, 2),
+        folded(disagreements[..., 312:392], 40, 2),
+        points[..., 60:, :] - own,
+    )
+    return torch.stack([_length(pair) for pair in pairs]).mean(0)
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """Mean length of [..., N, 2 or 3] -> [...], with a gradient at nothing."""
+    return (vectors.square().sum(-1) + 1e-12).sqrt().mean(-1)
 
 
 def disagreement(clips: Sequence[FloatArray]) -> dict[str, float]:
@@ -289,5 +324,6 @@ def train(
     log.info("corrector: %d clips, %.2f M parameters, %s", len(task.train), parameters / 1e6, folder)
     figures = loop.run()
     if loop.team.first:
-        loop.averaged.corrector.save(folder, training=dataclasses.asdict(config), figures=figures)
+        about = {"training": dataclasses.asdict(config), "figures": figures}
+        loop.averaged.corrector.save(folder, half=config.half, **about)
     return figures

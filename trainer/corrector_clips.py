@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.choreography.cogeneration_model import CogenerationModel
 from engine.features import pack
@@ -36,11 +37,13 @@ def composed(folder: Path, languages: Sequence[str], texts: int) -> Path:
     return folder
 
 
-def held_back(folder: Path, language: str, words: int) -> Path:
-    """Compose held-back words at rate 1 into `folder`: what is measured on, never learned from."""
+def held_back(folder: Path, language: str, words: int, skip: int = 0) -> Path:
+    """Compose held-back words at rate 1 into `folder`: what is measured on, never learned from. skip: without
+    so many of the first."""
     lexicon = Lexicon.default()
     composer = Composer(lexicon, CompositionConfig(language=language))
-    named = {f"held-back/{language}/{word}": word for word in held_back_words(lexicon, language, words)}
+    chosen = held_back_words(lexicon, language, skip + words)[skip:]
+    named = {f"held-back/{language}/{word}": word for word in chosen}
     with SequenceWriter(folder) as writer:
         writer.write_all(list(named), lambda name: composer.spell(named[name], name=name, rate=1.0))
     return folder
@@ -63,8 +66,8 @@ def utterances(model: CogenerationModel, store: SequenceStore, most: int = 0) ->
 
 
 def rollouts(model: CogenerationModel, said: Sequence[Utterance]) -> list[Clip]:
-    """Each utterance as composed, and as the model makes it, free-running over the true lengths of its
-    glosses.
+    """Each utterance as the model makes it, free-running over the true lengths of its glosses, and as
+    composed, at the model's own pace.
 
     For learning only: frame t of one is what frame t of the other should have been.
     """
@@ -74,8 +77,34 @@ def rollouts(model: CogenerationModel, said: Sequence[Utterance]) -> list[Clip]:
         for u, frames in zip(part, made, strict=True):
             count = min(len(u), frames.shape[1])
             truth = model.channels.widen(u.frames[:, 2 : 2 + count])
-            clips.append(Clip(truth, model.channels.widen(frames[:, :count])))
+            shown = model.channels.widen(frames[:, :count])
+            clips.append(Clip(truth[paced(shown, truth)], shown))
     return clips
+
+
+def paced(made: FloatArray, truth: FloatArray, slack: int = 6) -> npt.NDArray[np.int64]:
+    """For each frame of `made` [T, D] the frame of `truth` [T, D] that it shows: the cheapest way forward, at
+    most `slack` frames early or late [T]."""
+    frames = len(made)
+    offsets = np.arange(-slack, slack + 1)
+    index = np.arange(frames)[:, None] + offsets
+    cost = np.stack(
+        [np.abs(made - truth[index[:, k].clip(0, frames - 1)]).mean(1) for k in range(len(offsets))], 1
+    )
+    cost[(index < 0) | (index >= frames)] = np.inf
+    total, came = cost[0], np.zeros((frames, len(offsets)), np.int64)
+    for t in range(1, frames):
+        # From an earlier or the same frame of the truth: any offset up to one more than this one's.
+        best = np.minimum.accumulate(total)
+        first = np.where(total == best, np.arange(len(offsets)), 0)
+        first = np.maximum.accumulate(first)
+        before = np.minimum(np.arange(len(offsets)) + 1, len(offsets) - 1)
+        came[t], total = first[before], best[before] + cost[t]
+    way = np.empty(frames, np.int64)
+    way[-1] = total.argmin()
+    for t in range(frames - 1, 0, -1):
+        way[t - 1] = came[t, way[t]]
+    return np.asarray(np.arange(frames) + offsets[way])
 
 
 def performed(model: CogenerationModel, said: Sequence[Utterance]) -> list[FloatArray]:

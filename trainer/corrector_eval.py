@@ -23,7 +23,7 @@ from engine.features import pack, unpack_motion
 from engine.signals import FloatArray, Motion
 from trainer.corrector_disturbance import Disturbance, DisturbanceConfig
 from trainer.metrics.agreement import agreement
-from trainer.metrics.motion import ndtwp, plane, points
+from trainer.metrics.motion import dtw_mje, ndtwp, path_length_ratio, plane, points
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,29 +34,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--language", default="ase", help="signed language of the words (default ase)")
     parser.add_argument("--words", type=int, default=40, help="held-back words (default 40)")
+    parser.add_argument(
+        "--skip", type=int, default=0, help="leave out so many first: to choose on others than to report on"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of the disturbances (default 1)")
     parser.add_argument("--threads", type=int, default=1, help="cores to use (default 1)")
+
+
+def corrected(corrector: Corrector, clips: Sequence[FloatArray]) -> list[FloatArray]:
+    """Clips of vectors [T, 694], each corrected offline."""
+    with torch.inference_mode():
+        return [corrector(torch.from_numpy(clip)[None])[0].numpy() for clip in clips]
 
 
 def before_and_after(
     corrector: Corrector, clips: Sequence[FloatArray], truths: Sequence[Motion]
 ) -> dict[str, tuple[float, float]]:
     """Figures of clips of vectors [T, 694], as they are and corrected."""
-    with torch.inference_mode():
-        fixed = [corrector(torch.from_numpy(clip)[None])[0].numpy() for clip in clips]
-    found = [_figures(some, truths) for some in (clips, fixed)]
+    fixed = corrected(corrector, clips)
+    found = [measured(some, truths) for some in (clips, fixed)]
     return {name: (found[0][name], found[1][name]) for name in found[0]}
 
 
-def _figures(clips: Sequence[FloatArray], truths: Sequence[Motion]) -> dict[str, float]:
-    each = []
-    for clip, truth in zip(clips, truths, strict=True):
-        motion = unpack_motion(clip, truth.fps)
-        errors = {
-            "ndtwp": ndtwp(points(motion), points(truth)),
-            "ndtwp_pose": ndtwp(plane(motion), plane(truth)),
-        }
-        each.append(agreement(motion).figures() | errors)
-    return {name: float(np.mean([figures[name] for figures in each])) for name in each[0]}
+def measured(clips: Sequence[FloatArray], truths: Sequence[Motion]) -> dict[str, float]:
+    """Means over clips of vectors [T, 694]: agreement, `ndtwp` and `dtw_mje` of the body's hand keypoints in
+    space, `ndtwp_pose` of the picture's; and the path length of all together over the truth's."""
+    ours = [unpack_motion(clip, truth.fps) for clip, truth in zip(clips, truths, strict=True)]
+    solid = [(points(a), points(b)) for a, b in zip(ours, truths, strict=True)]
+    flat = [(plane(a), plane(b)) for a, b in zip(ours, truths, strict=True)]
+    each = [
+        agreement(motion).figures()
+        | {"ndtwp": ndtwp(*space), "ndtwp_pose": ndtwp(*picture), "dtw_mje": dtw_mje(*space)}
+        for motion, space, picture in zip(ours, solid, flat, strict=True)
+    ]
+    means = {name: float(np.mean([figures[name] for figures in each])) for name in each[0]}
+    return means | {"path_length_ratio": path_length_ratio([a for a, _ in solid], [b for _, b in solid])}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -66,15 +78,17 @@ def main(args: argparse.Namespace) -> int:
     from trainer.corrector_clips import held_back, performed, utterances
     from trainer.data.sequences import SequenceStore
 
-    if args.words < 1:
-        raise ValueError(f"--words: got {args.words}, expected at least 1")
+    if args.words < 1 or args.skip < 0:
+        raise ValueError(
+            f"eval corrector: got --words {args.words} --skip {args.skip}; expected at least 1 and 0"
+        )
     torch.set_num_threads(max(1, args.threads))
     corrector, model = Corrector.open(args.model or CORRECTOR), CogenerationModel.open(args.generator)
     with tempfile.TemporaryDirectory() as folder:
-        store = SequenceStore(held_back(Path(folder), args.language, args.words))
+        store = SequenceStore(held_back(Path(folder), args.language, args.words, args.skip))
         truths = [sequence.motion for sequence in store]
         made = performed(model, utterances(model, store))
-    disturb = Disturbance(DisturbanceConfig(), torch.Generator().manual_seed(1))
+    disturb = Disturbance(DisturbanceConfig(), torch.Generator().manual_seed(args.seed))
     spoiled = [disturb(torch.from_numpy(pack(truth))[None])[0].numpy() for truth in truths]
     clean = [pack(truth) for truth in truths]
     found = {}

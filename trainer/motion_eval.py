@@ -32,7 +32,7 @@ from trainer.metrics.motion import (
     seam_jerk,
     signing,
 )
-from trainer.metrics.streams import drift, longest_freeze_s
+from trainer.metrics.streams import drift, longest_freeze_s, trend
 from trainer.metrics.text import bleu, rouge_l, word_error_rate
 from trainer.recogniser import Recogniser
 from trainer.recogniser_features import SOURCES
@@ -199,27 +199,61 @@ def durations_s(compared: Sequence[Compared]) -> tuple[list[float], list[float]]
     )
 
 
-def stream_figures(
+@dataclass(frozen=True)
+class LongStream:
+    """figures: freezes and drift of place and speed. errors: letter error of each window, in per cent."""
+
+    figures: dict[str, float]
+    errors: tuple[float, ...]
+
+
+def measure_stream(
     long: Performance, glosses: Sequence[Gloss], recogniser: Recogniser, language: str, window_s: float = 60.0
-) -> dict[str, float]:
+) -> LongStream:
     """Freezes and drift of a long stream of `glosses` (those appended, in order), and whether it still says
-    what it should: letter error within its first and its last window.
+    what it should: letter error in every window.
     """
     fps, seen = long.motion.fps, points(long.motion)
     moved = drift(seen, fps, window_s)
     window = round(window_s * fps)
-    errors = {}
-    for name, at in (("first", slice(0, window)), ("last", slice(len(seen) - window, None))):
+    errors = []
+    for start in range(0, len(seen) - window + 1, window):
+        at = slice(start, start + window)
         shown = [i for i in dict.fromkeys(long.labels[at].tolist()) if i != IDLE]
         said = recogniser.read(long.motion[at], language)
         meant = [glosses[i % len(glosses)].label for i in shown]
-        errors[name] = word_error_rate([" ".join(said)], [" ".join(meant)])
-    return {
-        "stream_minutes": len(seen) / fps / 60,
+        errors.append(word_error_rate([" ".join(said)], [" ".join(meant)]))
+    figures = {
         "longest_freeze_s": longest_freeze_s(seen, fps, long.pending),
         "drift_place": moved.place,
         "drift_slowest": moved.slowest,
         "drift_fastest": moved.fastest,
-        "stream_first_letter_error": errors["first"],
-        "stream_last_letter_error": errors["last"],
     }
+    return LongStream(figures, tuple(errors))
+
+
+def stream_figures(streams: Sequence[LongStream], window_s: float) -> dict[str, float]:
+    """Of several streams: the worst of freezes and drift; mean letter error, of the first and last windows
+    too, and its trend: percentage points a minute, with a 95 % interval (see `metrics.streams.trend`)."""
+    worst = {
+        name: (min if name == "drift_slowest" else max)(s.figures[name] for s in streams)
+        for name in streams[0].figures
+    }
+    errors = np.array([s.errors for s in streams])  # [S, W]
+    found = {
+        "streams": float(len(streams)),
+        "stream_minutes": errors.shape[1] * window_s / 60,
+        **worst,
+        "stream_letter_error": float(errors.mean()),
+        "stream_first_letter_error": float(errors[:, 0].mean()),
+        "stream_last_letter_error": float(errors[:, -1].mean()),
+    }
+    if errors.size > 2 and errors.shape[1] > 1:
+        minutes = np.broadcast_to(np.arange(errors.shape[1]) * window_s / 60, errors.shape)
+        slope = trend(minutes.ravel(), errors.ravel())
+        found |= {
+            "stream_error_trend": slope.slope,
+            "stream_error_trend_low": slope.low,
+            "stream_error_trend_high": slope.high,
+        }
+    return found

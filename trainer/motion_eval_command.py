@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.choreography.base import AnyChoreography
     from engine.lexicon import Lexicon
-    from trainer.motion_eval import Compared
+    from engine.signals import Gloss
+    from trainer.motion_eval import Compared, LongStream
+    from trainer.recogniser import Recogniser
 
 RECOGNISER = Path(__file__).parent / "assets" / "recogniser"
 """The recogniser that is shipped."""
@@ -42,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", default="ase", help="signed language (default ase)")
     parser.add_argument("--words", type=int, default=200, help="held-back words to sign (default 200)")
     parser.add_argument("--rate", type=float, default=1.0, help="signing rate (default 1)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="length of the long stream; 0: none")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of a long stream; 0: none")
+    parser.add_argument("--streams", type=int, default=1, help="so many long streams (default 1)")
     parser.add_argument(
         "--recogniser",
         type=Path,
@@ -80,13 +83,13 @@ def main(args: argparse.Namespace) -> int:
     from engine.lexicon import Lexicon
     from trainer.data.compositions import Composer, CompositionConfig
     from trainer.data.words import held_back_words
-    from trainer.motion_eval import compare, figures, perform_long, stream_figures
+    from trainer.motion_eval import compare, figures, stream_figures
     from trainer.recogniser import Recogniser
 
-    if args.words < 2 or args.minutes < 0:
+    if args.words < 2 or args.minutes < 0 or args.streams < 1:
         raise ValueError(
-            f"got --words {args.words} --minutes {args.minutes}; expected at least 2 words and no less than "
-            "0 minutes"
+            f"got --words {args.words} --minutes {args.minutes} --streams {args.streams}; expected at least "
+            "2 words, no less than 0 minutes and at least one stream"
         )
     torch.set_num_threads(args.threads)
     recogniser = Recogniser.load(args.recogniser)
@@ -111,13 +114,12 @@ def main(args: argparse.Namespace) -> int:
         found = figures(compared, recogniser, args.language)
         if args.minutes:
             texts = [composer.glosses(word) for word in words]
-            signed = [gloss for text in texts for gloss in text]
             window_s = min(60.0, 30 * args.minutes)
-            judge = (signed, recogniser, args.language, window_s)
-            found |= stream_figures(perform_long(choreography, texts, args.minutes), *judge)
-            if args.choreography != "lexicon":  # what the recordings' own stream comes to, to compare with
+            run = (texts, args.minutes, args.streams, recogniser, args.language, window_s)
+            found |= stream_figures(_streams(choreography, *run), window_s)
+            if args.choreography != "lexicon":  # what the recordings' own streams come to, to compare with
                 recorded = open_choreography("lexicon", None, lexicon)
-                theirs = stream_figures(perform_long(recorded, texts, args.minutes), *judge)
+                theirs = stream_figures(_streams(recorded, *run), window_s)
                 found |= {f"true_{name}": value for name, value in theirs.items()}
     finally:
         lexicon.close()
@@ -136,6 +138,28 @@ def main(args: argparse.Namespace) -> int:
         _write(args.out, record, compared, args.losses or _log_of(args.model))
     print(record)
     return 0
+
+
+def _streams(
+    choreography: AnyChoreography,
+    texts: list[list[Gloss]],
+    minutes: float,
+    count: int,
+    recogniser: Recogniser,
+    language: str,
+    window_s: float,
+) -> list[LongStream]:
+    """Each begins elsewhere among the texts, with a life of its own."""
+    from trainer.motion_eval import measure_stream, perform_long
+
+    streams = []
+    for number in range(count):
+        first = number * len(texts) // count
+        order = texts[first:] + texts[:first]
+        long = perform_long(choreography, order, minutes, seed=number)
+        signed = [gloss for text in order for gloss in text]
+        streams.append(measure_stream(long, signed, recogniser, language, window_s))
+    return streams
 
 
 def table(found: dict[str, float]) -> str:

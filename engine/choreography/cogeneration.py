@@ -26,6 +26,7 @@ import numpy as np
 from engine.body import Body, load_body
 from engine.checkpoint import CONFIG
 from engine.choreography.cogeneration_emit import carry
+from engine.choreography.cogeneration_lanes import device_for
 from engine.choreography.cogeneration_model import DEFAULT, CogenerationModel
 from engine.choreography.cogeneration_run import Ahead, CorrectorLike, Given, Run, Waiting
 from engine.choreography.config import Timing
@@ -127,6 +128,8 @@ class CogenerationChoreography:
         self._body = body or load_body()
         self._lexical = LexiconChoreography(lexicon, fps=fps, timing=timing, body=self._body)
         self._model, self._corrector, self._ahead, self._timing = model, corrector, ahead, timing
+        model.network.to(device_for(ahead.speed))
+        self._lanes = ahead.lanes(model, corrector)
         self.fallbacks: Counter[str] = Counter()
         """Glosses that the lexicon performed, by language and label."""
 
@@ -139,8 +142,10 @@ class CogenerationChoreography:
         fps: float = 25.0,
         corrector: Path | None = None,
         correct: bool = True,
+        speed: str = "auto",
     ) -> CogenerationChoreography:
-        """From folders; None: what is shipped. correct: with the corrector, if there is one.
+        """From folders; None: what is shipped. correct: with the corrector, if there is one. speed: how steps
+        are computed, see `cogeneration_lanes`.
 
         Raises ValueError where a folder holds no such model, with the remedy.
         """
@@ -149,7 +154,8 @@ class CogenerationChoreography:
         opened = None
         if corrector is not None or (correct and (CORRECTOR / CONFIG).exists()):
             opened = Corrector.open(corrector or CORRECTOR)
-        return cls(lexicon, CogenerationModel.open(model), corrector=opened, fps=fps)
+        ahead = Ahead(speed=speed)
+        return cls(lexicon, CogenerationModel.open(model), corrector=opened, fps=fps, ahead=ahead)
 
     @property
     def fps(self) -> float:
@@ -215,7 +221,8 @@ class CogenerationChoreography:
 
     def _start(self, state: CogenerationSigning) -> None:
         life = state.life
-        run = Run(self._model, self._corrector, self._ahead, state.queue, life.rate)
+        lane = self._lanes.take()
+        run = Run(self._model, self._corrector, self._ahead, state.queue, life.rate, lane)
         pose, expression = life.inertia.pose, life.inertia.expression
         if life.mirrored:
             pose, expression = mirror_quaternions(pose), mirror_expression(expression)
@@ -229,6 +236,8 @@ class CogenerationChoreography:
 
     def _stand(self, state: CogenerationSigning) -> None:
         """The run is over: the hands are the lexicon's again, where they are."""
+        if state.run is not None:
+            self._lanes.give(state.run.lane)
         state.run, state.source, state.aside_m = None, Source.LEXICON, 0.0
 
     # -- generated frames --------
@@ -296,6 +305,10 @@ class CogenerationChoreography:
         named = ", ".join(sorted(self.fallbacks)[:8]) + (" and more" if len(self.fallbacks) > 8 else "")
         count = sum(self.fallbacks.values())
         return f"{count} of the signs came from the lexicon: the co-generation model does not know {named}"
+
+    def recorded(self, gloss: Gloss) -> bool:
+        """Whether a gloss comes from a recording of the lexicon, because the model does not know it."""
+        return self._model.token(gloss) is None
 
     def _tell(self, gloss: Gloss) -> None:
         word = f"{gloss.language}/{gloss.label}"

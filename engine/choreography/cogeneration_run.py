@@ -11,7 +11,6 @@ ends here, the rate) and was not given out yet is taken back with `rewind`; what
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections import deque
 from dataclasses import dataclass, field
@@ -22,13 +21,10 @@ import torch
 from torch import Tensor
 
 from engine.choreography.cogeneration_clock import GlossClock
+from engine.choreography.cogeneration_lanes import CHOICES, Lane, Lanes
 from engine.choreography.cogeneration_model import CogenerationModel
-from engine.nn.cogeneration import BLANK, OTHER, REST, progress_features
-from engine.nn.cogeneration import CogenerationState as NetworkState
-from engine.nn.cogeneration_quick import QuickStep, quick_progress
+from engine.nn.cogeneration import BLANK, OTHER, REST
 from engine.signals import IDLE, FloatArray, Gloss
-
-log = logging.getLogger(__name__)
 
 
 class CorrectorConfigLike(Protocol):
@@ -55,19 +51,37 @@ class CorrectorLike(Protocol):
 @dataclass(frozen=True, slots=True)
 class Ahead:
     """How the model decodes. frames: so far ahead of what is given out, at ease; catch_up: at most so many
-    in one step beyond what correction needs. quick: by hand in numpy (see `cogeneration_quick`), where that
-    can be.
+    in one step beyond what correction needs. speed: how a step is computed (see `cogeneration_lanes`).
     """
 
     frames: int = 8
     catch_up: int = 1
-    quick: bool = True
+    speed: str = "auto"
 
     def __post_init__(self) -> None:
         if not 1 <= self.frames <= 64 or self.catch_up < 1:
             raise ValueError(
                 f"Ahead: got frames={self.frames}, catch_up={self.catch_up}; expected 1..64 and at least 1"
             )
+        if self.speed not in CHOICES:
+            raise ValueError(f"Ahead.speed: got {self.speed!r}, expected one of {', '.join(CHOICES)}")
+
+    def most(self, corrector: CorrectorLike | None) -> int:
+        """Frames that are decoded and not given out, at most. Raises ValueError where the corrector cannot
+        go back as far."""
+        if corrector is None:
+            return self.frames
+        most = max(self.frames, corrector.config.look_ahead_frames + 1)
+        if corrector.config.rewind_frames < most:
+            raise ValueError(
+                f"cogeneration: the corrector goes back {corrector.config.rewind_frames} frames, "
+                f"expected at least {most}; give it larger rewind_frames, or decode fewer frames ahead"
+            )
+        return most
+
+    def lanes(self, model: CogenerationModel, corrector: CorrectorLike | None) -> Lanes:
+        """What runs step on: able to take back all that was not given out."""
+        return Lanes(model.network, self.most(corrector) + 1, self.speed)
 
 
 @dataclass(slots=True)
@@ -112,13 +126,15 @@ class Given:
 
 @dataclass(eq=False)
 class Run:
-    """See the module. `queue` is shared with the choreography: glosses are taken from its front."""
+    """See the module. `queue` is shared with the choreography: glosses are taken from its front. `lane` is
+    this run's alone, for as long as it lasts."""
 
     model: CogenerationModel
     corrector: CorrectorLike | None
     ahead: Ahead
     queue: deque[Waiting]
     rate: float
+    lane: Lane
     clock: GlossClock = field(default_factory=GlossClock)
     present: Waiting | None = None
     resting: bool = False
@@ -131,14 +147,8 @@ class Run:
     def __post_init__(self) -> None:
         look_ahead = 0 if self.corrector is None else self.corrector.config.look_ahead_frames
         self._look_ahead = look_ahead
-        self._most = max(self.ahead.frames, look_ahead + 1)
-        if self.corrector is not None and self.corrector.config.rewind_frames < self._most:
-            raise ValueError(
-                f"cogeneration: the corrector goes back {self.corrector.config.rewind_frames} frames, "
-                f"expected at least {self._most}; give it larger rewind_frames, or decode fewer frames ahead"
-            )
-        self._state: NetworkState = self.model.network.open(1, rewind=self._most + 1)
-        self._quick = self._quickly() if self.ahead.quick else None
+        self._most = self.ahead.most(self.corrector)
+        self._state = self.lane.state
         self._correction = None if self.corrector is None else self.corrector.open_state(1)
         self._made: deque[_Made] = deque()
         self._corrected: dict[int, FloatArray] = {}
@@ -146,6 +156,7 @@ class Run:
         self._past: tuple[tuple[int, bool], ...] = ()
         self._performed = 0.0
         self._language = 0
+        self._device = self.model.network.distance.device
 
     # -- from outside --------------------------------------------------------------------------
 
@@ -153,7 +164,7 @@ class Run:
         """Stand still at a frame [694]. from_rest: at rest, rather than after something the model has no word
         for."""
         narrow = self.model.channels.narrow(vector[None])  # [3, 1, C]
-        self._state.reset(torch.from_numpy(narrow))
+        self._state.reset(torch.from_numpy(narrow).to(self._device))
         self.from_rest = from_rest
         self._past = ((REST if from_rest else OTHER, False),)
 
@@ -265,23 +276,11 @@ class Run:
         self._past = ((REST, False),)
         self.clock = GlossClock(owed=self.clock.owed)
 
-    def _quickly(self) -> QuickStep | None:
-        try:
-            return QuickStep(self.model.network, self._state)
-        except ValueError as error:
-            log.info("co-generation steps in torch: %s", error)
-            return None
-
     def _step(self) -> FloatArray:
         clock = self.clock
         told = (clock.progress, float(max(clock.elapsed, 1)), float(clock.left), math.log(self.rate))
         with torch.inference_mode():
-            if self._quick is not None:
-                frame = self._quick.step(quick_progress(*told))
-            else:
-                features = progress_features(*torch.tensor(told).unbind()).unsqueeze(0)
-                frame = self.model.network.step(features, self._state).numpy()
-            vector = self.model.channels.widen(frame)[0]
+            vector = self.model.channels.widen(self.lane.step(told))[0]
             if self.corrector is not None:
                 corrected, ready = self.corrector.push(torch.from_numpy(vector[None]), self._correction)
                 if ready[0]:
@@ -307,11 +306,12 @@ class Run:
         before = [*self._past, *[(BLANK, False)] * around][:around]
         window = [*reversed(before), (token, word_end), *after]
         with torch.inference_mode():
-            tokens = torch.tensor([[t for t, _ in window]])
-            ends = torch.tensor([[e for _, e in window]])
-            memory = net.encode(tokens, torch.tensor([self._language]), ends)
+            device = self._device
+            tokens = torch.tensor([[t for t, _ in window]], device=device)
+            ends = torch.tensor([[e for _, e in window]], device=device)
+            memory = net.encode(tokens, torch.tensor([self._language], device=device), ends)
             self._state.focus.put([0], net.focus(memory, tokens))
-            frames, performed = net.timing(memory, torch.tensor([math.log(self.rate)]))
+            frames, performed = net.timing(memory, torch.tensor([math.log(self.rate)], device=device))
         still = bool(self._past) and self._past[0][0] in (REST, OTHER)
         self._performed = 2.0 if self.present is None else 0.0 if still else float(performed[0])
         return float(frames[0])

@@ -180,7 +180,11 @@ class CogenerationState:
         together = self.ring.common
         if together is not None:
             return self.history[:, :, (together - 1) % held], self.history[:, :, (together - 2) % held]
-        at, rows = self.ring.position, self.ring.row_numbers
+        return self.latest_by_tensors()
+
+    def latest_by_tensors(self) -> tuple[Tensor, Tensor]:
+        """As `latest`, whether rows are in step or not."""
+        held, at, rows = self.history.shape[2], self.ring.position, self.ring.row_numbers
         return self.history[:, rows, (at - 1) % held], self.history[:, rows, (at - 2) % held]
 
 
@@ -313,33 +317,53 @@ class Cogenerator(nn.Module):
         """The next frame [M, B, C] of every row (where `active` [B]; None: all). progress [B, 16]."""
         ring = state.ring
         together = ring.common if active is None else None
-        slots: Tensor | int
         if together is None:
-            slots, phase = ring.slots(), ring.phase()
-            biases = state.biases[:, phase].transpose(1, 2).unsqueeze(-2)  # [layers, M, B, H, 1, slots]
-        else:
-            slots, phase_now = ring.slot_of(together), ring.phase_of(together)
-            biases = state.biases[:, phase_now, :, None, :, None]  # [layers, M, 1, H, 1, slots]
+            frame = self.step_by_tensors(progress, state, active)
+            ring.advance(active)
+            return frame
+        biases = state.biases[:, ring.phase_of(together), :, None, :, None]  # [layers, M, 1, H, 1, slots]
         last, before = state.latest()
+        frame = self._stepped(progress, state, last, before, biases, ring.slot_of(together), None)
+        state.history[:, :, together % state.history.shape[2]].copy_(frame)
+        ring.advance()
+        return frame
+
+    def step_by_tensors(
+        self, progress: Tensor, state: CogenerationState, active: Tensor | None = None
+    ) -> Tensor:
+        """As `step`, without moving the ring on: where every row is, is read from tensors alone, so that it
+        may be compiled, or captured as a CUDA graph, once and for all. `state.ring.advance` is the caller's.
+        """
+        ring, history = state.ring, state.history
+        biases = state.biases[:, ring.phase()].transpose(1, 2).unsqueeze(-2)  # [layers, M, B, H, 1, slots]
+        last, before = state.latest_by_tensors()
+        frame = self._stepped(progress, state, last, before, biases, ring.slots(), active)
+        at, rows = ring.position % history.shape[2], ring.row_numbers
+        kept = frame if active is None else torch.where(active[:, None], frame, history[:, rows, at])
+        history[:, rows, at] = kept
+        return frame
+
+    def _stepped(
+        self,
+        progress: Tensor,
+        state: CogenerationState,
+        last: Tensor,
+        before: Tensor,
+        biases: Tensor,
+        slots: Tensor | int,
+        active: Tensor | None,
+    ) -> Tensor:
+        """The next frame, its keys and values put into the ring."""
         x = self._enter(last, before, progress, state.focus.bias)
         for number, block in enumerate(self._blocks()):
             query, key, value, ask, feed = block.project(x)
-            held = ring.write(number, key, value, slots, active)
+            held = state.ring.write(number, key, value, slots, active)
             told = state.focus.keys[number], state.focus.values[number]
             x = block.finish(x, query, held, biases[number], ask, told, state.memory_bias[number], feed)
         anchors = state.focus.anchors
         frame, _, _ = self._leave(
             x, last, before, lambda weights: torch.matmul(weights.unsqueeze(-2), anchors).squeeze(-2)
         )
-        if together is not None:
-            state.history[:, :, together % state.history.shape[2]].copy_(frame)
-            ring.advance()
-            return frame
-        at = ring.position % state.history.shape[2]
-        rows = ring.row_numbers
-        kept = frame if active is None else torch.where(active[:, None], frame, state.history[:, rows, at])
-        state.history[:, rows, at] = kept
-        ring.advance(active)
         return frame
 
     # -- parts that both share -----------------------------------------------------------------

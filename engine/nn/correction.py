@@ -21,11 +21,8 @@ FAR = -1e9
 """Bias of what may not be seen; finite, so that a row that sees nothing yet stays a number."""
 LITTLE = 0.02
 """A disagreement (in tenths of shoulder widths) below which its direction says little."""
-MEET, SURE = 0.55, 0.15
-"""A disagreement far below SURE (in tenths of shoulder widths) does not tell who is right: the modalities go
-MEET of what they would go towards each other; a large one is followed whole."""
 HASTE = 4.0
-"""Gates go from 0 to about 1: with this factor they learn as fast as what need only change a little."""
+"""Gates go from 0 to 1: with this factor they learn as fast as what need only change a little."""
 _CHUNK = 64
 
 

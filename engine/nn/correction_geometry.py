@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from engine.body import WRIST_SHIFT, Body, load_body
 from engine.features import SLICES
+from engine.nn.correction_arms import DAMPING, STEPS, arm_steps
 from engine.signals import FloatArray
 from engine.skeleton import COCO18, HAND, HAND21, JOINT, PARENTS, SIDES, WRIST
 
@@ -28,7 +29,7 @@ KEYPOINTS = slice(0, 60)
 shoulders."""
 FINGERS = slice(60, 100)
 """Points that follow from the MANO hands: 2 x 20, left first, from the wrist as a detector would see it."""
-DISAGREEMENTS = 120 + 192 + 80
+DISAGREEMENTS = 120 + 192 + 80 + STEPS
 _JOINTS, _POINTS, _NODES = 55, 21, 87
 _ROUNDS = 4
 
@@ -90,6 +91,7 @@ class Geometry(nn.Module):
     sums: Tensor
     axes: Tensor
     copied: Tensor
+    damping: Tensor
 
     def __init__(self, body: Body | None = None) -> None:
         super().__init__()
@@ -107,6 +109,7 @@ class Geometry(nn.Module):
             ("sums", sums),
             ("axes", np.array([1, -1, 1], np.float32)),
             ("copied", np.array(fingers).reshape(-1)),
+            ("damping", DAMPING),
         ):
             self.register_buffer(name, torch.from_numpy(value), persistent=False)
 
@@ -132,15 +135,16 @@ class Geometry(nn.Module):
         return local, self.turn(local)
 
     def disagreements(self, vectors: Tensor) -> Tensor:
-        """Vectors [..., 694] -> [..., 392], see `compare`."""
+        """Vectors [..., 694] -> [..., 440], see `compare`."""
         return self.compare(vectors)[0]
 
     def compare(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors [..., 694] -> how far the modalities are from each other [..., 392], and points [..., 100,
+        """Vectors [..., 694] -> how far the modalities are from each other [..., 440], and points [..., 100,
         3].
 
         120: the pose as the body has it, less the pose. 192: the hands as the body has them, less the hands.
-        80: the hands' finger points seen flat from their wrists, less the pose's.
+        80: the hands' finger points seen flat from their wrists, less the pose's. 48: how the body's arms
+        would have to turn (`correction_arms`).
         """
         local, turned = self.rotations(vectors)
         solid = self.points(turned)
@@ -156,7 +160,9 @@ class Geometry(nn.Module):
         other = torch.cat(
             [points[..., KEYPOINTS, :].flatten(-2), hands, points[..., FINGERS, :].flatten(-2)], -1
         )
-        return other - torch.cat([pose, vectors[..., SLICES["hands"]], relative], -1), solid
+        apart = other - torch.cat([pose, vectors[..., SLICES["hands"]], relative], -1)
+        steps = arm_steps(torch, local, turned, solid, folded(pose, 60, 2), self.axes, self.damping)
+        return torch.cat([apart, steps], -1), solid
 
 
 def folded(x: Tensor, *sizes: int) -> Tensor:
@@ -187,28 +193,32 @@ class QuickGeometry:
         self._ancestors = [held(a) for a in geometry.ancestors]
         self._owners, self._vectors = held(geometry.owners), held(geometry.vectors)
         self._sums, self._copied = held(geometry.sums), held(geometry.copied)
+        self._axes = held(geometry.axes)
         self._sixd = np.r_[312:642, SLICES["hands"]]
 
     def disagreements(self, vectors: FloatArray) -> FloatArray:
-        """Vectors [R, 694] -> [R, 392]."""
+        """Vectors [R, 694] -> [R, 440]."""
         rows = len(vectors)
         turned = np.empty((rows, _NODES + 1, 3, 3), np.float32)
         turned[:, _NODES] = np.eye(3)
         _proper(vectors[:, self._sixd].reshape(rows, _NODES, 6), turned[:, :_NODES])
-        hands = turned[:, self._copied].reshape(rows, 2, 16, 3, 3)
+        local = turned[:, :_NODES].copy()
+        hands = local[:, self._copied].reshape(rows, 2, 16, 3, 3)
         for ancestors in self._ancestors:
             turned[:, :_NODES] = turned[:, ancestors] @ turned[:, :_NODES]
         points = self._sums @ (turned[:, self._owners] @ self._vectors)[..., 0]
-        flat = points[..., :2] * np.array([1, -1], np.float32)
+        points = points * self._axes
+        flat = points[..., :2]
         hands[:, :, 0] = turned[:, WRIST["left"] : WRIST["right"] + 1]
         pose = vectors[:, SLICES["pose"]]
         seen = pose[:, 36:].reshape(rows, 2, 21, 2)
         out = np.empty((rows, DISAGREEMENTS), np.float32)
         out[:, :120] = flat[:, KEYPOINTS].reshape(rows, 120) - pose
         out[:, 120:312] = hands[..., :2].swapaxes(-1, -2).reshape(rows, 192) - vectors[:, SLICES["hands"]]
-        out[:, 312:] = flat[:, FINGERS].reshape(rows, 80) - (seen[:, :, 1:] - seen[:, :, :1]).reshape(
+        out[:, 312:392] = flat[:, FINGERS].reshape(rows, 80) - (seen[:, :, 1:] - seen[:, :, :1]).reshape(
             rows, 80
         )
+        out[:, 392:] = arm_steps(np, local, turned, points, pose.reshape(rows, 60, 2), self._axes)
         return out
 
 

@@ -15,11 +15,13 @@ import numpy as np
 from torch import Tensor
 
 from engine.features import MODALITIES, SLICES
-from engine.nn.correction import FAR, HASTE, LITTLE, MEET, STREAMS, SURE
+from engine.nn.correction import FAR, HASTE, LITTLE, STREAMS
+from engine.nn.correction_arms import TURNED
 from engine.signals import FloatArray
 
 if TYPE_CHECKING:
-    from engine.corrector import Corrector, CorrectorState
+    from engine.nn.correction_network import CorrectorNetwork
+    from engine.nn.correction_stream import CorrectorState
 
 
 def _view(tensor: Tensor) -> FloatArray:
@@ -27,9 +29,9 @@ def _view(tensor: Tensor) -> FloatArray:
 
 
 class QuickCorrection:
-    """See the module. `advance` is `Corrector._advance` for one row."""
+    """See the module. `advance` is `correction_stream.advance` for one row."""
 
-    def __init__(self, corrector: Corrector, state: CorrectorState) -> None:
+    def __init__(self, corrector: CorrectorNetwork, state: CorrectorState) -> None:
         c = corrector.config
         self.capacity, self.geometry, self.heads = c.capacity, c.geometry, c.heads
         self.mean = corrector.normaliser.mean
@@ -78,7 +80,7 @@ class QuickCorrection:
         return scaled
 
     def enter(self, vector: FloatArray, apart: FloatArray | None) -> FloatArray:
-        """A frame [694] and its disagreements [392] -> states [3, 1, D]."""
+        """A frame [694] and its disagreements [440] -> states [3, 1, D]."""
         normal = (vector - self.mean) * self.inverse
         states = np.stack(
             [w @ normal[SLICES[name]] + b for (w, b), name in zip(self.embed, MODALITIES, strict=True)]
@@ -87,7 +89,7 @@ class QuickCorrection:
             seen = apart * self.scale
             size = np.sqrt(seen @ seen / np.float32(len(seen)))
             states = states + (seen / (size + np.float32(LITTLE)))[None, None] @ self.see
-            states += np.tanh(size) * self.much[:, None]
+            states += np.log1p(size / np.float32(LITTLE)) * self.much[:, None]
         return np.asarray(states)
 
     def advance(self, row: int, clock: int, last: int, x: FloatArray | None) -> FloatArray | None:
@@ -135,12 +137,23 @@ class QuickCorrection:
         scaled = apart * self.scale
         size = np.sqrt(scaled @ scaled / np.float32(len(scaled)))
         change *= np.tanh(size)
-        faith = np.float32(HASTE) * (
-            np.float32(MEET) + np.float32(1 - MEET) * np.tanh((size / np.float32(SURE)) ** 2)
+        pose, hands, body = (
+            1 / (1 + np.exp(np.float32(-HASTE) * (w @ s + b)))
+            for (w, b), s in zip(self.gates, states, strict=True)
         )
-        pose, hands, fingers = (w @ s + b for (w, b), s in zip(self.gates, states, strict=True))
-        hand = apart[120:312].reshape(2, 16, 6)[:, 1:].reshape(-1)
+        flat, told = apart[:120].reshape(60, 2), apart[120:312].reshape(32, 6)
+        points, shown = flat[18:].reshape(2, 21, 2), apart[312:392].reshape(2, 20, 2)
+        steps, gates = apart[392:].reshape(4, 2, 6), pose[18:].reshape(2, 21, 1)
+        place = points[:, :1] * gates[:, :1]
         moved = np.zeros_like(change)
-        moved[:120], moved[120:312] = pose * apart[:120], hands * apart[120:312]
-        moved[462:642] = -fingers * hand
-        return np.asarray(vector + change + moved * (faith * self.still))
+        moved[:36] = (flat[:18] * pose[:18, None]).reshape(-1)
+        drawn = moved[36:120].reshape(2, 21, 2)
+        drawn[:] = place
+        drawn[:, 1:] += (points[:, 1:] - points[:, :1] + shown) / 2 * gates[:, 1:]
+        moved[120:312] = (told * hands[:, None]).reshape(-1)
+        arms = moved[TURNED].reshape(3, 2, 6)
+        arms[:] = steps[:3] * body[:2, None]
+        arms[2] += steps[3] * body[2:4, None]
+        fingers = told.reshape(2, 16, 6)[:, 1:].reshape(30, 6)
+        moved[462:642] = -(fingers * body[4:, None]).reshape(-1)
+        return np.asarray(vector + change + moved * self.still)

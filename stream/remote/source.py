@@ -56,6 +56,10 @@ class RemoteSigner:
     def take_fates(self) -> list[Any]:
         return []
 
+    def recorded(self, gloss: object) -> bool:
+        """Events of signs are relayed as they come, and say it themselves."""
+        return False
+
 
 class RemoteScheduler:
     """Plays out what arrives, on a thread of its own, in the place of the inference thread."""

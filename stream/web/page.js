@@ -263,6 +263,7 @@ avatar.addEventListener("statechange", (event) => {
   if (detail.state === "failed") refresh(); // this signer may have gone off air
 });
 avatar.addEventListener("gloss", (event) => showBehind(/** @type {CustomEvent} */ (event).detail.lag_ms));
+avatar.addEventListener("gloss", (event) => tellRecorded(/** @type {CustomEvent} */ (event).detail));
 avatar.addEventListener("idle", () => showBehind(undefined));
 avatar.addEventListener("skipped", (event) => hurry(/** @type {CustomEvent} */ (event).detail));
 for (const name of ["statechange", "gloss", "idle"]) avatar.addEventListener(name, showState);
@@ -325,6 +326,19 @@ function showHurried() {
   line.hidden = !hurried.length;
   const words = hurried.length ? `Not signed, to keep up: ${explained(hurried, "")}.` : "";
   if (line.textContent !== words) line.textContent = words;
+}
+
+/** Signs that the model does not know: their motion comes from recordings. The latest last. @type {string[]} */
+let recorded = [];
+const RECORDED_SHOWN = 8;
+
+/** @param {import("./transcript.js").Current & {recorded?: boolean}} gloss */
+function tellRecorded(gloss) {
+  if (!gloss.recorded) return;
+  recorded = [...recorded.filter((label) => label !== gloss.label), gloss.label].slice(-RECORDED_SHOWN);
+  const line = byId("recorded");
+  line.hidden = false;
+  line.textContent = `From recordings, as the model does not know them: ${recorded.join(", ")}.`;
 }
 
 function showState() {

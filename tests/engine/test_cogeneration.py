@@ -15,6 +15,7 @@ import torch
 from engine.choreography import LexiconChoreography
 from engine.choreography.cogeneration import CogenerationChoreography, CogenerationSigning
 from engine.choreography.cogeneration_clock import GlossClock
+from engine.choreography.cogeneration_lanes import ON_GPU
 from engine.choreography.cogeneration_model import DEFAULT, CogenerationModel
 from engine.choreography.cogeneration_run import Ahead
 from engine.corrector import Corrector, CorrectorConfig
@@ -150,6 +151,37 @@ def test_how_far_it_decodes_ahead_changes_nothing(
     np.testing.assert_allclose(shown[1], shown[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("speed", ["eager", "hand", "cuda-graph", "tensorrt"])
+def test_each_way_of_stepping_shows_the_same(
+    choreography: CogenerationChoreography,
+    model: CogenerationModel,
+    speed: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Sentence after sentence, on lanes used again; without a GPU torch takes over, and that is said once."""
+    others = CogenerationChoreography(HandMadeLexicon(), model, ahead=Ahead(speed=speed))
+    states = [one.open(seed=2) for one in (choreography, others)]
+    shown: list[list[FloatArray]] = [[], []]
+    with caplog.at_level("WARNING"):
+        for first, text in ((0, "ab"), (2, "cd")):
+            for one, state, frames in zip((choreography, others), states, shown, strict=True):
+                one.append(spelled(text, first=first), state)
+                frames += [pack(frame) for frame in finish(one, state)]
+    model.network.to("cpu")
+    np.testing.assert_allclose(np.stack(shown[1]), np.stack(shown[0]), atol=1e-4)
+    if speed in ON_GPU and not torch.cuda.is_available():
+        told = [r.message for r in caplog.records if "goes on in plain torch" in r.message]
+        assert len(told) == 1
+        assert "needs a GPU" in told[0]
+
+
+def test_a_way_of_stepping_that_is_not_known_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"Ahead.speed: got 'fast', expected one of auto, hand, eager, compile"
+    ):
+        Ahead(speed="fast")
+
+
 def test_what_was_shown_does_not_depend_on_what_comes(choreography: CogenerationChoreography) -> None:
     """And a gloss that comes while the hands sink is taken up at once."""
     states = [choreography.open(seed=3) for _ in range(2)]
@@ -259,9 +291,9 @@ def pack_hands(frames: list[MotionFrame]) -> FloatArray:
 
 
 def test_a_corrector_that_changes_nothing_changes_nothing(model: CogenerationModel) -> None:
-    """An untrained corrector is the identity: with its look-ahead and its ring, frames are the same, none is
-    lost."""
-    corrector = Corrector(CorrectorConfig(), model.channels.normaliser).eval()
+    """An untrained corrector of the paper's form is the identity: with its look-ahead and its ring, frames
+    are the same, none is lost."""
+    corrector = Corrector(CorrectorConfig(geometry=False), model.channels.normaliser).eval()
     plain = CogenerationChoreography(HandMadeLexicon(), model)
     corrected = CogenerationChoreography(HandMadeLexicon(), model, corrector=corrector)
     shown = []

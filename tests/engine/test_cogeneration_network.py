@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 from torch import Tensor
 
+from engine.nn import speed as speeds
 from engine.nn.cogeneration import (
     PROGRESS,
     STREAMS,
@@ -15,6 +18,7 @@ from engine.nn.cogeneration import (
     progress_features,
 )
 from engine.nn.cogeneration_quick import QuickStep, quick_progress
+from engine.nn.speed import open_step
 
 CONFIG = CogenerationConfig(tokens=12, languages=2, channels=(5, 7, 9), width=16, heads=2, layers=2, inner=24,
                             encoder_width=16, encoder_layers=1, around=2, context=8, sinks=2,
@@ -244,3 +248,46 @@ def test_progress_features_are_as_many_as_said_and_finite() -> None:
     features = progress_features(*numbers)
     assert features.shape == (2, PROGRESS)
     assert features.isfinite().all()
+
+
+# -- faster steps --------------------------------------------------------------------------------
+
+
+def test_a_compiled_step_is_the_plain_one(
+    network: Cogenerator, text: tuple[Tensor, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rows, beyond where the ring goes round, and after going back. Traced and run as one graph; turning
+    it into C++ takes minutes on a small machine, `benchmarks.cogeneration --speed compile` does that."""
+    traced = functools.partial(torch.compile, backend="eager", fullgraph=True)
+    monkeypatch.setattr(torch, "compile", traced)
+    tokens, owner, progress = text
+    start = torch.randn(STREAMS, ROWS, 9, generator=torch.Generator().manual_seed(3))
+    states = [opened(network, start) for _ in range(2)]
+    fast, used = open_step(network, states[0], "compile")
+    assert used == "compile"
+    memory = remembered(network, tokens)
+    with torch.inference_mode():
+        for t in range(3 * CONFIG.context):
+            for state in states:
+                told = network.focus(memory[:, owner[0, t]], tokens[:, owner[0, t]])
+                state.focus.put(list(range(ROWS)), told)
+            one, other = fast(progress[:, t]), network.step(progress[:, t], states[1])
+            torch.testing.assert_close(one, other, **CLOSE)
+            if t == 20:
+                for state in states:
+                    state.rewind(3)
+
+
+def test_a_step_that_differs_is_not_used(
+    network: Cogenerator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wrong(network: Cogenerator, state: CogenerationState, speed: str) -> speeds.Step:
+        return lambda progress: network.step(progress, state) + 0.01
+
+    monkeypatch.setattr(speeds, "_build", wrong)
+    state = network.open(1, rewind=2)
+    _, used = open_step(network, state, "compile")
+    assert used == "eager"
+    assert "frame 0 is 0.01 from plain torch's, more than 0.0001" in caplog.text
+    with pytest.raises(ValueError, match="speed: got 'fast', expected one of eager, compile"):
+        open_step(network, state, "fast")

@@ -13,6 +13,7 @@ import torch
 from engine.body import load_body
 from engine.corrector import Corrector, CorrectorConfig, CorrectorState
 from engine.features import Normaliser, pack, rotation_matrices
+from engine.nn.correction_arms import TURNED
 from engine.nn.correction_geometry import KEYPOINTS, Geometry, QuickGeometry, proper
 
 FRAMES = 90
@@ -101,14 +102,56 @@ def test_disagreement_names_the_modality_that_is_off() -> None:
     seen = geometry.disagreements(vectors)[0]
     assert float(seen[8]) == pytest.approx(-0.25, abs=1e-5)  # the body has it that much further back
     seen[8] = 0
-    assert float(seen.abs().max()) < CLOSE
+    assert float(seen[:392].abs().max()) < CLOSE
+    assert float(seen[392:].unflatten(0, (4, 2, 6))[:, 0].abs().max()) < CLOSE  # the left arm is right
+
+
+def test_arms_turn_to_where_keypoints_and_hands_are() -> None:
+    """One step, taken whole, brings elbow and wrist nearly there, in the picture, and keeps the hand's
+    direction; the other turns the wrist to the MANO hand's."""
+    rng = np.random.default_rng(1)
+    geometry = Geometry()
+    smplx = np.zeros((8, 55, 3), np.float32)
+    smplx[:, 16:22] = rng.normal(0, 0.3, (8, 6, 3))
+    smplx[:, 16:18, 2] += [-0.7, 0.7]  # arms neither straight out nor hanging
+    smplx[:, 18:20, 1] += [-1.2, 1.2]
+    body = load_body()
+    goal = body.motion(smplx, np.zeros((8, 52), np.float32), 25.0)
+    off = smplx.copy()
+    off[:, 16:20] += rng.normal(0, 0.04, (8, 4, 3)).astype(np.float32)
+    vectors = torch.from_numpy(pack(body.motion(off, goal.expression, 25.0)))
+    vectors[:, :312] = torch.from_numpy(pack(goal))[:, :312]
+    before = geometry.disagreements(vectors)
+    arms, hands = before[:, 392:428], before[:, 428:]
+    turned = vectors.clone()
+    turned[:, TURNED] += arms
+    wrists = before[:, 120:312].unflatten(1, (2, 16, 6))[:, :, 0]
+    kept = geometry.disagreements(turned)[:, 120:312].unflatten(1, (2, 16, 6))[:, :, 0]
+    assert apart(kept, wrists) < 0.1 * float(arms.abs().max())
+    turned[:, TURNED.stop - 12 : TURNED.stop] += hands
+    after = geometry.disagreements(turned)
+    for joint in (3, 4, 6, 7):  # elbows and wrists
+        was, left = (x[:, 2 * joint : 2 * joint + 2].norm(dim=1).mean() for x in (before, after))
+        assert float(left) < 0.2 * float(was)
+    turns = after[:, 120:312].unflatten(1, (2, 16, 6))[:, :, 0]
+    assert float(turns.abs().mean()) < 0.2 * float(wrists.abs().mean())
 
 
 # -- offline ------------------------------------------------------------------------------------
 
 
-def test_it_starts_as_the_identity() -> None:
-    assert torch.equal(offline(corrector(trained=False), clip()), clip())
+def test_it_starts_by_meeting_half_way() -> None:
+    """Untrained: every gate is half open, what agrees is left alone; the paper's form is the identity."""
+    model = corrector(trained=False)
+    out = offline(model, clip())
+    seen, left = (model.geometry.disagreements(x) for x in (clip(), out))
+    assert torch.allclose(out[:, :36], clip()[:, :36] + seen[:, :36] / 2, atol=1e-6)
+    assert float(left[:, :120].abs().mean()) < 0.6 * float(seen[:, :120].abs().mean())
+    agreed = clip().clone()
+    agreed[:, :312] += seen[:, :312]
+    assert apart(offline(model, agreed), agreed) < CLOSE
+    plain = corrector(trained=False, geometry=False)
+    assert torch.equal(offline(plain, clip()), clip())
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 4])

@@ -51,6 +51,8 @@ class CountingSigner:
     skipped: tuple[tuple[int, str], ...] = ()
     tempo: float = 1.0
     fates: list[Fate] = field(default_factory=list)
+    unknown: frozenset[str] = frozenset()
+    """Labels that a generating signer would take from recordings."""
     _waiting: list[int] = field(default_factory=list)
     _left: int = 0
     _index: int = -1
@@ -82,6 +84,9 @@ class CountingSigner:
             glosses.append((self._index, gloss))
             self._waiting.append(self._index)
         return Said(glosses, [])
+
+    def recorded(self, gloss: Gloss) -> bool:
+        return gloss.label in self.unknown
 
     def take_fates(self) -> list[Fate]:
         taken, self.fates = self.fates, []

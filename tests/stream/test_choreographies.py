@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,14 @@ import pytest
 
 from engine.choreography import LexiconChoreography
 from engine.choreography.cogeneration import CogenerationChoreography
+from engine.choreography.cogeneration_lanes import CHOICES
 from engine.glossing import PlainGlosser
 from engine.lexicon import Lexicon
+from engine.signals import Gloss
+from engine.signer import Signer
 from stream.choreographies import choose_choreography
 from stream.cli import main
-from stream.config import Config
+from stream.config import SPEEDS, Config
 from stream.offline import Manner, perform
 
 
@@ -31,6 +35,7 @@ def test_the_choreography_of_that_name(tmp_path: Path) -> None:
     finally:
         lexicon.close()
     assert Config().choreography == "lexicon"
+    assert SPEEDS == CHOICES
 
 
 def test_a_language_the_model_lacks_is_signed_from_the_lexicon_and_remarked() -> None:
@@ -39,6 +44,11 @@ def test_a_language_the_model_lacks_is_signed_from_the_lexicon_and_remarked() ->
         choreography = choose_choreography("cogeneration", None, lexicon, 25)
         manner = Manner(language="fsl")
         performance = perform(["oui"], lexicon, PlainGlosser(lexicon), manner, choreography=choreography)
+        signer = Signer(lexicon, PlainGlosser(lexicon), language="fsl", choreography=choreography)
+        letter = Gloss("A", "a", "fsl", spelled=True)
+        assert signer.recorded(letter)
+        assert not signer.recorded(replace(letter, language="ase"))
+        assert not Signer(lexicon, PlainGlosser(lexicon), language="fsl").recorded(letter)
     finally:
         lexicon.close()
     assert [gloss.label for gloss in performance.glosses] == ["O", "U", "I"]

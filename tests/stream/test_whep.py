@@ -63,6 +63,20 @@ async def test_events_name_the_picture_that_shows_the_sign(server):
     assert latency["total_ms"] > 0
 
 
+async def test_a_sign_from_a_recording_among_generated_ones_says_so(server):
+    viewer = await Viewer(server.address).connect()
+    try:
+        await viewer.until(lambda: viewer.of_type("hello"))
+        channel = server.stage.channels["main"]
+        channel.performer.signer.unknown = frozenset({"RARE"})
+        await channel.say("a rare word")
+        await viewer.until(lambda: viewer.of_type("idle"))
+    finally:
+        await viewer.close()
+    told = {g["label"]: g.get("recorded") for g in viewer.of_type("gloss")}
+    assert told == {"A": None, "RARE": True, "WORD": None}
+
+
 async def test_a_sign_that_cannot_be_performed_is_not_dropped_in_silence(server):
     viewer = await Viewer(server.address).connect()
     try:

@@ -16,7 +16,7 @@ from engine.features import SLICES, pack, unpack_motion
 from engine.lexicon import Lexicon
 from engine.signals import FloatArray
 from stream.cli import main
-from trainer.ablation import COLUMNS, _from_body, _mixed
+from trainer.ablation import COLUMNS, CORRECTORS, _from_body, _mixed
 from trainer.corrector import Clip, CorrectorTask, CorrectorTraining, disagreement, train
 from trainer.corrector_disturbance import Disturbance, DisturbanceConfig, turned
 from trainer.corrector_losses import Weighting
@@ -240,8 +240,7 @@ def test_the_ablation_from_one_command(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(command) == 0
     rows = list(csv.DictReader((tmp_path / "ablation.csv").open()))
     assert tuple(rows[0]) == COLUMNS
-    names = ["separate decoders", "body only", "without correction"]
-    names += [f"{form} weights" for form in ("paper", "entropy", "uncertainty")]
+    names = ["separate decoders", "body only", "without correction", "untrained", *CORRECTORS]
     assert [row["row"] for row in rows] == names
     assert float(rows[1]["wrist"]) < 1e-4  # the body agrees with itself
     assert all(float(row["ndtwp"]) > 0 for row in rows)

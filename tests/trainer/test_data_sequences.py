@@ -81,18 +81,18 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from tests.trainer.test_data_sequences import made
-    from trainer.data import sequences
-    writer = sequences.SequenceWriter(Path(sys.argv[1]), shard_frames=30)
+    from trainer.data import sequence_writer
+    writer = sequence_writer.SequenceWriter(Path(sys.argv[1]), shard_frames=30)
     for i in range(7):
         writer.write(made(f"clip {i}", 7, i))
     if sys.argv[2] == "frames":    # killed while the frames are written ...
-        sequences._write_whole = lambda f, d: (f.write(d[:1000]), os.kill(os.getpid(), signal.SIGKILL))
+        sequence_writer._write_whole = lambda f, d: (f.write(d[:1000]), os.kill(os.getpid(), signal.SIGKILL))
     else:                          # ... or the line
-        def half(file, data, whole=sequences._write_whole):
+        def half(file, data, whole=sequence_writer._write_whole):
             if data[:1] == b"{":
                 file.write(data[:20]), os.kill(os.getpid(), signal.SIGKILL)
             whole(file, data)
-        sequences._write_whole = half
+        sequence_writer._write_whole = half
     writer.write(made("clip 7", 7, 7))
 """
 

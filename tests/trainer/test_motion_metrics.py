@@ -13,7 +13,7 @@ from engine.signals import Motion
 from engine.skeleton import POSE_HAND
 from trainer.metrics import motion as m
 from trainer.metrics.pictures import fid, frechet, psnr, random_features, ssim
-from trainer.metrics.streams import drift, longest_freeze_s
+from trainer.metrics.streams import drift, longest_freeze_s, trend
 from trainer.metrics.warping import warp
 
 
@@ -186,3 +186,16 @@ def test_frechet_distance_by_hand_and_against_torchmetrics() -> None:
         other.update(torch.from_numpy(batch).permute(0, 3, 1, 2), real=real)
     assert fid(a, b) == pytest.approx(float(other.compute()), rel=1e-3)
     assert fid(a, b) > 10 * fid(a, pictures(2, 150))
+
+
+def test_a_trend_has_an_interval() -> None:
+    """By hand: about (1, 2) the slope of (0, 1), (1, 1), (2, 4) is 3 / 2, residuals are 1/2, -1, 1/2; so its
+    standard error is sqrt(1.5 / 1 / 2), and Student's 97.5 % point of one degree is 12.706."""
+    found = trend([0, 1, 2], [1, 1, 4])
+    assert found.slope == pytest.approx(1.5)
+    assert found.high - found.slope == pytest.approx(12.706 * 0.75**0.5, rel=1e-3)
+    assert found.none
+    rising = trend(np.arange(30) % 10, np.arange(30) % 10 + np.tile([0.1, -0.1, 0.0], 10))
+    assert not rising.none
+    with pytest.raises(ValueError, match="expected as many, at least three"):
+        trend([0, 1], [0, 1])

@@ -21,7 +21,7 @@ from engine.lexicon import Lexicon
 from engine.signals import IDLE
 from stream.cli import main
 from trainer.data.compositions import Composer, CompositionConfig
-from trainer.motion_eval import compare, figures, perform, perform_long, stream_figures
+from trainer.motion_eval import compare, figures, measure_stream, perform, perform_long, stream_figures
 from trainer.motion_eval_command import table
 from trainer.plots import plot_log, read_log
 from trainer.recogniser import Recogniser, RecogniserConfig
@@ -64,7 +64,11 @@ def test_a_long_stream_is_fed_and_measured(composer: Composer, judge: Recogniser
     assert shown == list(range(len(shown)))  # one after the other, none left out
     assert long.pending.all()
     signed = [gloss for text in texts for gloss in text]
-    found = stream_figures(long, signed, judge, "ase", window_s=8.0)
+    one = measure_stream(long, signed, judge, "ase", window_s=8.0)
+    assert len(one.errors) == 3
+    found = stream_figures([one, one], 8.0)
+    assert found["stream_letter_error"] == pytest.approx(np.mean(one.errors))
+    assert found["stream_error_trend_low"] < found["stream_error_trend"] < found["stream_error_trend_high"]
     assert found["longest_freeze_s"] < 1
     assert found["drift_place"] < 0.5
     assert found["stream_minutes"] == pytest.approx(0.4)
