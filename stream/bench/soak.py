@@ -31,6 +31,7 @@ LEFT = {"tasks": "handstream_tasks", "threads": "handstream_threads", "files": "
 POOL = 'handstream_threads{kind="asyncio"}'
 """Idle workers that the event loop keeps for later; at most four more than there are cores."""
 SETTLE_S = 60.0
+WARM_VISITS = 20
 
 
 @dataclass
@@ -60,9 +61,12 @@ def run(args: argparse.Namespace) -> Outcome:
 
 
 async def measure(server: StampedServer, args: argparse.Namespace) -> Outcome:
-    async with aiohttp.ClientSession(server.url) as http:  # whatever is made once is there
-        await post(http, "A")
-    await visit(server.url)
+    async with aiohttp.ClientSession(
+        server.url
+    ) as http:  # whatever is made once is there: clips of every letter
+        await post(http, " ".join(LETTERS))
+    for _ in range(WARM_VISITS):
+        await visit(server.url)
     empty = await settled(server, None)
     diary = Diary()
     peer = await AiortcPeer(server.url).open()
@@ -144,7 +148,7 @@ async def visit(url: str) -> None:
 
 async def connects(server: StampedServer, count: int) -> float:
     """Megabytes that many connects and closes leave behind."""
-    for _ in range(20):
+    for _ in range(WARM_VISITS):
         await visit(server.url)  # memory that is kept for reuse
     await settled(server, None)
     before = server.memory_bytes()
