@@ -27,6 +27,8 @@ from stream.label import label_i420, label_rgba
 from stream.offline import Performance
 
 LABEL = "Machine-generated signing (Handstream)"
+OPAQUE = (".mp4", ".mov")
+NO_TRANSPARENCY = "say: {} holds no transparency; use --out x.webm or x.png, or --background plain"
 Progress = Callable[[int, int], None]
 
 _LIMBS = (
@@ -49,14 +51,19 @@ _POSE_SCALE = 200.0
 _POSE_SIZE = (800, 800)
 
 
+def check_folder(path: Path) -> None:
+    """Raises ValueError when there is no folder for the file."""
+    if not path.parent.is_dir():
+        raise ValueError(f"say: no folder {path.parent}; create it, or name another --out")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path in the same folder that becomes `path` on success and vanishes on failure.
 
     Raises ValueError, naming the remedy, when the folder is missing or full or `path` cannot be written.
     """
-    if not path.parent.is_dir():
-        raise ValueError(f"say: no folder {path.parent}; create it, or name another --out")
+    check_folder(path)
     temporary: Path | None = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
@@ -177,9 +184,7 @@ def _open_stream(
         stream.pix_fmt = "yuva420p" if alpha else "yuv420p"
     else:
         if alpha:
-            raise ValueError(
-                f"say: {suffix} holds no transparency; use --out x.webm or x.png, or --background plain"
-            )
+            raise ValueError(NO_TRANSPARENCY.format(suffix))
         stream = container.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
         stream.pix_fmt = "yuv420p"
     return stream

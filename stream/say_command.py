@@ -23,7 +23,8 @@ from stream.offline import Manner, Performance, perform
 from stream.renderers import Drawing, add_renderer_arguments, choose_drawing, file_renderer, settings_of
 
 MAX_REMARKS = 50
-SUFFIXES = (".mp4", ".mov", ".webm", ".pose", ".npz", ".png")
+PICTURES = (".mp4", ".mov", ".webm", ".png")
+SUFFIXES = (*PICTURES, ".pose", ".npz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
         raise ValueError(f"--out {out}: got suffix {out.suffix!r}, expected one of {', '.join(SUFFIXES)}")
     if args.pipe == bool(args.text):
         raise ValueError("give either the text or --pipe with lines on stdin, not both and not neither")
+    _check(args)
     lines = map(_readable, sys.stdin if args.pipe else [" ".join(args.text)])
     drawing = choose_drawing(settings_of(args), live=False)
     lexicon = Lexicon.stack([*(Lexicon.open(path) for path in args.lexicon), Lexicon.default()])
@@ -80,6 +82,20 @@ def main(args: argparse.Namespace) -> int:
     made = f"{len(performance.glosses)} glosses, {seconds:.1f} s of signing, made in {took:.1f} s"
     print(f"{out}: {made} ({exports.LABEL})")
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises ValueError for what would else be found out when all the motion is made."""
+    exports.check_folder(args.out)
+    if args.out.suffix in PICTURES:
+        _look(args)
+    if args.background == "transparent" and args.out.suffix in exports.OPAQUE:
+        raise ValueError(exports.NO_TRANSPARENCY.format(args.out.suffix))
+
+
+def _look(args: argparse.Namespace) -> AvatarConfig:
+    width, height = parse_size(args.size)
+    return AvatarConfig(args.signer, width, height, args.background)
 
 
 def _readable(line: str) -> str:
@@ -112,8 +128,7 @@ def _write(performance: Performance, args: argparse.Namespace, bar: _bar, drawin
     elif out.suffix == ".pose":
         exports.write_pose(performance, out)
     else:
-        width, height = parse_size(args.size)
-        renderer = file_renderer(drawing, AvatarConfig(args.signer, width, height, args.background))
+        renderer = file_renderer(drawing, _look(args))
         write = exports.write_sheet if out.suffix == ".png" else exports.write_video
         write(performance, renderer, out, bar.show)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import av
 import pytest
 
 from renderer.avatar import AvatarConfig, AvatarRenderer
-from stream import exports
+from stream import exports, say_command
 from stream.offline import Manner, perform
 from tests.engine.signing import HandMadeLexicon, PlainWords
 
@@ -33,3 +34,25 @@ def test_a_video_lasts_as_long_as_its_motion(tmp_path: Path) -> None:
     with av.open(str(out)) as container:
         assert container.duration is not None
         assert container.duration / av.time_base == pytest.approx(len(performance.motion) / 10.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--out", "no/such/folder/x.npz"], "folder"),
+        (["--out", "x.mp4", "--size", "333x200"], "even"),
+        (["--out", "x.png", "--size", "big"], "WIDTHxHEIGHT"),
+        (["--out", "x.mp4", "--background", "transparent"], ".webm"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is_made(
+    arguments: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened() -> None:
+        raise AssertionError("a lexicon was opened")
+
+    monkeypatch.setattr(say_command.Lexicon, "default", opened)
+    parser = argparse.ArgumentParser()
+    say_command.add_arguments(parser)
+    with pytest.raises(ValueError, match=expected):
+        say_command.main(parser.parse_args(["a", *arguments]))
