@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,14 +11,19 @@ import numpy as np
 import pytest
 import torch
 
+import trainer.corrector
 from engine.body import load_body
+from engine.choreography.cogeneration import CORRECTOR
 from engine.corrector import Corrector, CorrectorConfig
 from engine.features import SLICES, pack, unpack_motion
 from engine.lexicon import Lexicon
 from engine.signals import FloatArray
 from stream.cli import main
 from trainer.ablation import COLUMNS, CORRECTORS, _from_body, _mixed
+from trainer.cogeneration import CogenerationTraining
+from trainer.configuration import configured, read_settings
 from trainer.corrector import Clip, CorrectorTask, CorrectorTraining, disagreement, train
+from trainer.corrector_clips import paced
 from trainer.corrector_disturbance import Disturbance, DisturbanceConfig, turned
 from trainer.corrector_losses import Weighting
 from trainer.data.compositions import Composer, CompositionConfig
@@ -159,6 +165,25 @@ def test_batches_follow_from_seed_and_epoch_alone() -> None:
         assert torch.equal(left.truth, right.truth)
     assert torch.allclose(left.spoiled[6:] - left.truth[6:], torch.tensor(0.01), atol=1e-5)  # two of eight
     assert not torch.equal(left.spoiled, next(iter(one.batches(2))).spoiled)
+
+
+def test_the_recipes_of_the_shipped_models_are_settings() -> None:
+    folder = Path(trainer.corrector.__file__).parent / "recipes"
+    corrector = configured(CorrectorTraining, read_settings(folder / "corrector.json", []))
+    shipped = json.loads((CORRECTOR / "config.json").read_text("utf-8"))
+    assert json.loads(json.dumps(dataclasses.asdict(corrector))) == shipped["training"]
+    generator = configured(CogenerationTraining, read_settings(folder / "cogeneration.json", []))
+    assert generator == CogenerationTraining(loop=generator.loop)
+
+
+def test_frames_are_compared_with_what_they_show() -> None:
+    """A clip that runs early here and late there finds its own frames again, going forward only."""
+    truth = np.random.default_rng(0).normal(size=(80, 5)).cumsum(0).astype(np.float32)
+    at = np.arange(80) + np.round(3 * np.sin(np.arange(80) / 9)).astype(int)
+    at = np.maximum.accumulate(at.clip(0, 79))
+    way = paced(truth[at], truth)
+    assert np.array_equal(truth[way], truth[at])
+    assert (np.diff(way) >= 0).all()
 
 
 def test_training_makes_the_modalities_agree(tmp_path: Path) -> None:
