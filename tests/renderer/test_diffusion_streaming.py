@@ -217,7 +217,7 @@ def test_backends_agree_with_the_plain_network_or_are_not_used(monkeypatch):
     monkeypatch.setattr(backends, "COMPILER", "aot_eager")
     compiled = backends.build(model, "compile", example)
     assert (compiled.name, compiled.reason) == ("compile", "")
-    assert compiled.error <= 1e-5
+    assert compiled.error <= 1e-4
     assert backends.build(model, "auto", example).name == (
         "graphs of compiled" if example[0].is_cuda else "eager"
     )
