@@ -327,6 +327,9 @@ def test_200_steps_learn_and_the_student_follows_its_teacher(school, capsys, tmp
 def test_the_student_says_what_it_is_and_is_not_distilled_again(school, tmp_path, capsys):
     model = VideoModel.open(school / "student", size=64)
     assert (model.kind, model.steps) == ("student", 4)
+    card = (school / "student" / "README.md").read_text()
+    for words in ("64 x 64 pixels in 4 steps", "6 signers", "psnr", "has not agreed"):
+        assert words in card
     assert main(["train", "distill", "--teacher", str(school / "student"), "--model", str(tmp_path)]) == 1
     assert "give the teacher it was distilled from" in capsys.readouterr().err
 

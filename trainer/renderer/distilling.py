@@ -25,6 +25,7 @@ from renderer.diffusion.denoiser import Denoiser
 from renderer.diffusion.model import VideoModel
 from renderer.diffusion.samplers import cleaned, few_step, noised, schedule
 from trainer.loop import Loop, LoopConfig
+from trainer.renderer.card import write_card
 from trainer.renderer.clips import PictureClip
 from trainer.renderer.critic import adversarial
 from trainer.renderer.footage import Draw, Examples, Footage
@@ -172,4 +173,5 @@ def distil(
     figures = loop.run()
     model = VideoModel(loop.averaged.denoiser.eval(), "student", config.student_steps)
     model.save(folder, training=dataclasses.asdict(config), figures=figures)
+    write_card(folder, "student", model.steps, clips, figures, device)
     return model

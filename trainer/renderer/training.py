@@ -20,6 +20,7 @@ from renderer.diffusion.denoiser import Denoiser
 from renderer.diffusion.model import VideoModel
 from renderer.diffusion.samplers import Predict, cleaned, ddim, noised, schedule, velocity
 from trainer.loop import Loop, LoopConfig
+from trainer.renderer.card import write_card
 from trainer.renderer.clips import PictureClip
 from trainer.renderer.critic import Critic, adversarial
 from trainer.renderer.footage import Draw, Footage
@@ -175,4 +176,5 @@ def train(
     figures = loop.run()
     model = VideoModel(loop.averaged.denoiser.eval(), "teacher", config.sampler_steps)
     model.save(folder, training=dataclasses.asdict(config), figures=figures)
+    write_card(folder, "teacher", model.steps, clips, figures, device)
     return model
