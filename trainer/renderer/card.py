@@ -1,4 +1,4 @@
-"""The card beside a trained video model: what it learned from, on what, how long, how well, and what it is not.
+"""The card beside a trained video model: what it learned from, on what, how long, how well; its limits.
 
 Enters: clips, figures, a folder with the training's log. Leaves: `README.md` in it. Does not know training.
 """
