@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         return
     parser.add_argument("--data", type=Path, action="append", default=[], metavar="FOLDER",
                         help="motion sequences to draw; default: letters of every alphabet")  # fmt: skip
+    parser.add_argument("--language", action="append", default=[], metavar="CODE",
+                        help="letters of this alphabet only (repeatable)")  # fmt: skip
     parser.add_argument("--clips", type=int, default=480)
     parser.add_argument("--frames", type=int, default=8, help="of a clip (default 8)")
     parser.add_argument("--signers", type=int, default=24, help="that differ (default 24)")
@@ -52,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         from trainer.renderer.material import signers_of
 
         motions = [store[n].motion for store in map(SequenceStore, args.data) for n in range(len(store))]
-        motions = motions or alphabet_motions()
+        motions = motions or alphabet_motions(args.language)
         seen, _ = signers_of(args.signers)
         for clip in avatar_clips(motions, args.clips, args.frames, args.pixels, seen, args.seed):
             save_clip(args.out, clip)
