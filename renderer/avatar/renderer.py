@@ -35,6 +35,10 @@ class AvatarRenderer:
         self._scene: Scene | None = None
         self._shrinker = Shrinker(self.config.width, self.config.height)
         self._face: FloatArray | None = None
+        self._last: tuple[FloatArray, FloatArray] = (
+            np.zeros((55, 3), np.float32),
+            np.zeros(52, np.float32),
+        )
 
     def open(self) -> None:
         """Makes or joins this thread's GL context. Harmless when already open."""
@@ -71,12 +75,18 @@ class AvatarRenderer:
         """[H, W, 4] uint8, straight alpha. Raises RuntimeError when not open."""
         return self._shrinker.rgba(self._draw(motion))
 
+    def _finite(self, motion: MotionFrame) -> tuple[FloatArray, FloatArray]:
+        """Pose and face of the motion; where it holds no numbers, those of the last that did."""
+        if np.isfinite(motion.smplx).all() and np.isfinite(motion.expression).all():
+            self._last = (motion.smplx, motion.expression)
+        return self._last
+
     def _draw(self, motion: MotionFrame) -> Any:
         if self._scene is None:
             raise RuntimeError(
                 "AvatarRenderer: drawn before it was opened; call open() on the rendering thread"
             )
-        pose, units = drawn(motion.smplx, motion.expression, self._mesh.rest)
+        pose, units = drawn(*self._finite(motion), self._mesh.rest)
         if self._face is None or not np.array_equal(units, self._face):
             self._scene.set_face(morphed(self._mesh, units))
             self._face = units

@@ -218,3 +218,14 @@ def test_no_skin_comes_through_the_shirt_when_arms_are_raised(renderers, raised)
     assert starts.max() <= 1, f"skin beside the collar in {(starts > 1).sum()} rows"
     across = np.flatnonzero(skin.any(0))
     assert np.ptp(across) < 0.61 * skin.shape[1], "the skin is wider than the collar"
+
+
+def test_motion_without_numbers_shows_the_last_that_had_some(renderers):
+    renderer = renderers()
+    good = frame(pose(**HELLO))
+    wanted = renderer.rgba(good)
+    for broken in (frame(pose(**HELLO)), frame(pose(**HELLO))):
+        broken.smplx.setflags(write=True)
+        broken.smplx[JOINT["left_elbow"], 1] = np.nan
+        assert np.array_equal(renderer.rgba(broken), wanted)
+    assert not np.array_equal(renderer.rgba(frame()), wanted)
