@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from engine.glossing.negations import negations
 from engine.glossing.rules import apart
 
 _SCALE_BITS: Final = math.log2(10)
@@ -28,25 +29,6 @@ _UNSEEN_ZIPF: Final = 2.0
 _SHORT: Final = 3
 """Where frequencies are not known, words of so few letters count as function words."""
 
-_NEGATIONS: Final[dict[str, str]] = {
-    "ar": "لا لم لن ليس ليست بدون غير",
-    "cs": "ne není nejsou nikdy nikdo nic žádný žádná žádné bez ani",
-    "de": "nicht kein keine keinen keinem keiner keines keins keinerlei nein nie "
-    "niemals niemand nichts nirgends nirgendwo keineswegs keinesfalls weder ohne minus",
-    "el": "δεν μην όχι ποτέ κανείς τίποτα χωρίς ούτε",
-    "en": "not no never none nobody nothing nowhere neither nor without cannot minus",
-    "es": "no nunca jamás nada nadie ningún ninguno ninguna sin ni tampoco menos",
-    "et": "ei ära mitte keegi ilma",
-    "fr": "ne pas non jamais rien personne aucun aucune sans ni moins",
-    "hr": "ne nije nisu nikad nitko ništa nema bez ni",
-    "it": "non no mai niente nulla nessun nessuno nessuna senza né meno",
-    "lt": "ne nėra niekada niekas nieko be nei",
-    "pt": "não nunca nada ninguém nenhum nenhuma sem nem menos",
-    "sk": "nie nikdy nikto nič žiadny žiadna žiadne bez ani",
-    "sv": "inte ej aldrig ingen inget inga ingenting utan minus",
-    "tr": "değil yok hayır hiç asla hiçbir",
-    "uk": "не ні немає ніколи ніхто нічого без",
-}
 _ARTICLES: Final = frozenset(["ein", "eine", "einen", "un", "une", "una", "uno", "um", "uma", "en", "ett"])
 """Words that num2words may give for 1 and that are articles far more often."""
 _SPELLED_OUT: Final = (*range(0, 101), *range(200, 1001, 100), 1_000_000, 1_000_000_000)
@@ -66,7 +48,7 @@ class Worth:
 def worth_of(word: str, spoken: str) -> Worth:
     """spoken: ISO 639-1 code. The first word of a language loads its frequencies: 30 ms, 5 MB."""
     core = word.casefold().strip("".join(c for c in word.casefold() if not c.isalnum()))
-    negation = not _negations(spoken).isdisjoint((*core.split(), *apart(core, spoken)))
+    negation = not negations(spoken).isdisjoint((*core.split(), *apart(core, spoken)))
     number = any(c.isnumeric() for c in core) or core in _number_words(spoken)
     zipf = _zipf(core, spoken)
     function = zipf >= _FUNCTION_ZIPF if zipf is not None else len(core) <= _SHORT
@@ -76,11 +58,6 @@ def worth_of(word: str, spoken: str) -> Worth:
     content = negation or number
     return Worth(bits * (_FUNCTION_SHARE if function and not content else 1), function and not content,
                  negation, number)  # fmt: skip
-
-
-@lru_cache(maxsize=32)
-def _negations(spoken: str) -> frozenset[str]:
-    return frozenset(_NEGATIONS.get(spoken, "").split())
 
 
 @lru_cache(maxsize=32)

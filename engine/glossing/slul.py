@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.glossing.glosser import Glossed, Omitted, Unspellable
+from engine.glossing.negations import negations
 from engine.glossing.plain import NO_SYMBOL, GlossState, PlainGlosser
 from engine.glossing.rules import read_symbols
 from engine.glossing.slul_model import SlulModel, spoken_language
@@ -117,7 +118,17 @@ class SlulGlosser:
         """The sentence is complete: say the rest of it."""
         if state.words:
             self._say(state, out, final=True)
+            self._own_up(state, out)
         state.words, state.names, state.sentence = [], [], SentenceState()
+
+    def _own_up(self, state: SlulState, out: Glossed) -> None:
+        """Tell where the text says "not" and no gloss of the sentence does: it may mean the opposite."""
+        denying = negations(spoken_language(state.language))
+        denied = [word for word in state.words if word.text in denying]
+        labels = self._model.vocabulary.glosses(state.sentence.said)
+        if denied and not any(_denies(label, denying) for label in labels):
+            reason = "the glosser model found no sign for it: the sentence may mean the opposite"
+            out.omitted.extend(Omitted(word.text, word.start, word.end, reason) for word in denied)
 
     def _say(self, state: SlulState, out: Glossed, *, final: bool) -> None:
         encoded = self._model.encode(state.words, state.language, state.names)
@@ -145,6 +156,11 @@ class SlulGlosser:
             out.omitted.append(Omitted(label, *place, "the lexicon holds no pointing sign"))
         else:
             speller.spell(name or label.removeprefix("poss-").replace("+", ""), *place)
+
+
+def _denies(label: str, denying: frozenset[str]) -> bool:
+    """Whether a gloss says "not": `neg-HABEN`, `NICHT`, `KEIN`, `WENIGER-NULL`."""
+    return label.startswith("neg") or not denying.isdisjoint(label.lower().split("-")) or "NULL" in label
 
 
 def _forms(label: str) -> Sequence[str]:

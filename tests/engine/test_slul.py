@@ -338,3 +338,16 @@ def test_a_signer_signs_with_it(lexicon: Lexicon, model: SlulModel) -> None:
     said = signer.say(Caption("morgen regnet es im norden", "gsg"))
     assert "REGEN" in [gloss.label for _, gloss in said.glosses]
     assert signer.step(0).smplx.shape == (55, 3)
+
+
+def test_a_lost_not_is_told(lexicon: Lexicon, model: SlulModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "morgen regnet es nicht im norden"
+    said = SlulGlosser(lexicon, model).push(text, SlulGlosser(lexicon, model).open("gsg"))
+    assert "NICHT" in model.gloss([text], "gsg")[0]
+    assert not [left for left in said.omitted if left.text == "nicht"]
+    monkeypatch.setattr("engine.glossing.slul.read_on", lambda *_: [[]])
+    monkeypatch.setattr("engine.glossing.slul.read_out", lambda *_: [])
+    glosser = SlulGlosser(lexicon, model)
+    (lost,) = glosser.push(text, glosser.open("gsg")).omitted
+    assert (lost.text, text[lost.start : lost.end]) == ("nicht", "nicht")
+    assert "opposite" in str(lost)
