@@ -14,15 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.kinematics import Chain
 from engine.rotations import matrix_from_rotvec, rotvec_from_matrix
 from engine.signals import FloatArray, Motion, MotionFrame
-from engine.skeleton import COCO18, HAND, HAND21, JOINT, LEVELS, PARENTS, SIDES, WRIST
+from engine.skeleton import COCO18, HAND, HAND21, JOINT, LEVELS, PARENTS, POSE_HAND, SIDES, WRIST
 
 ASSET = Path(__file__).parent / "assets" / "body.npz"
 WRIST_SHIFT = 0.14
 """Landmark detectors see the wrist this fraction of the way towards the middle knuckle (RETARGET.md)."""
 
 _PARENTS = np.array(PARENTS)
+_KEYPOINTS = np.array([*COCO18, *(joint for side in POSE_HAND for joint in HAND21[side])])
+_WRISTS = np.array([WRIST[side] for side in SIDES])
+_DOWN = np.array([1, -1], np.float32)
 _SHOULDERS = (JOINT["left_shoulder"], JOINT["right_shoulder"])
 
 
@@ -42,15 +46,21 @@ class Body:
         offsets = self.rest_joints.copy()
         offsets[1:] -= self.rest_joints[_PARENTS[1:]]
         object.__setattr__(self, "_offsets", offsets)
+        left, right = (self.rest_joints[i] for i in _SHOULDERS)
+        object.__setattr__(self, "_width", float(np.linalg.norm(left - right)))
+        object.__setattr__(self, "_chain", Chain(PARENTS, offsets))
         object.__setattr__(self, "_point_offsets", self.rest_points - self.rest_joints[self.point_joint])
 
     @property
     def shoulder_width_m(self) -> float:
-        left, right = (self.rest_joints[i] for i in _SHOULDERS)
-        return float(np.linalg.norm(left - right))
+        width: float = self._width  # type: ignore[attr-defined]
+        return width
 
     def fk(self, smplx: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forward kinematics: smplx [..., 55, 3] -> global rotations [..., 55, 3, 3], joints [..., 55, 3]."""
+        if smplx.ndim == 2:
+            at: FloatArray = self._chain.transforms(smplx)  # type: ignore[attr-defined]
+            return at[:, :3, :3], at[:, :3, 3]
         offsets: FloatArray = self._offsets  # type: ignore[attr-defined]
         local = matrix_from_rotvec(smplx)
         rotation = np.empty_like(local)
@@ -75,26 +85,26 @@ class Body:
     def keypoints(self, rotation: FloatArray, position: FloatArray) -> FloatArray:
         """The 60 keypoints in 3D, metres [..., 60, 3]; hand wrists are where a detector sees them."""
         joints = np.concatenate([position, self.points(rotation, position)], axis=-2)  # [..., 76, 3]
-        body = joints[..., list(COCO18), :]
-        body[..., 1, :] = joints[..., list(_SHOULDERS), :].mean(-2)
-        hands = []
-        for side in SIDES:
-            hand = joints[..., list(HAND21[side]), :]
-            hand[..., 0, :] += WRIST_SHIFT * (hand[..., 9, :] - hand[..., 0, :])
-            hands.append(hand)
-        return np.concatenate([body, *hands], axis=-2)
+        out: FloatArray = joints[..., _KEYPOINTS, :]
+        out[..., 1, :] = 0.5 * (joints[..., _SHOULDERS[0], :] + joints[..., _SHOULDERS[1], :])
+        for hand in POSE_HAND.values():
+            wrist, knuckle = out[..., hand.start, :], out[..., hand.start + 9, :]
+            wrist += WRIST_SHIFT * (knuckle - wrist)
+        return out
 
     def pose(self, rotation: FloatArray, position: FloatArray) -> FloatArray:
         """The 2D modality [..., 60, 2]: front view, mid-shoulder origin, shoulder widths, y down."""
         keypoints = self.keypoints(rotation, position)
-        flat = (keypoints[..., :2] - keypoints[..., 1:2, :2]) / self.shoulder_width_m
-        return np.ascontiguousarray(flat * np.array([1, -1], np.float32), dtype=np.float32)
+        flat = (keypoints[..., :2] - keypoints[..., 1:2, :2]) * (_DOWN / self.shoulder_width_m)
+        return np.ascontiguousarray(flat, dtype=np.float32)
 
     def hands(self, smplx: FloatArray, rotation: FloatArray) -> FloatArray:
         """The MANO modality [..., 2, 16, 3]: global wrist, then 15 finger joints; left, then right."""
-        wrists = rotvec_from_matrix(rotation[..., [WRIST[s] for s in SIDES], :, :])
-        fingers = np.stack([smplx[..., HAND[s], :] for s in SIDES], axis=-3)
-        return np.ascontiguousarray(np.concatenate([wrists[..., None, :], fingers], -2), dtype=np.float32)
+        out = np.empty((*smplx.shape[:-2], 2, 16, 3), np.float32)
+        out[..., 0, :] = rotvec_from_matrix(rotation[..., _WRISTS, :, :])
+        for i, side in enumerate(SIDES):
+            out[..., i, 1:, :] = smplx[..., HAND[side], :]
+        return out
 
     def motion(
         self, smplx: FloatArray, expression: FloatArray, fps: float, confidence: FloatArray | None = None

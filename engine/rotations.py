@@ -14,6 +14,35 @@ from engine.signals import FloatArray
 _EPS = 1e-8
 
 
+def _entries() -> FloatArray:
+    """[16, 9]: a rotation matrix's entries, less the identity, from the products of a quaternion's."""
+    out = np.zeros((4, 4, 3, 3))
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        out[1 + j, 1 + j, i, i] = out[1 + k, 1 + k, i, i] = -2
+        out[1 + i, 1 + j, i, j] = out[1 + i, 1 + j, j, i] = 2
+        out[0, 1 + k, i, j], out[0, 1 + k, j, i] = -2, 2
+    return out.reshape(16, 9)
+
+
+def _shepperd() -> FloatArray:
+    """[9, 16]: the products of a quaternion's entries times four, less the identity, from a matrix's."""
+    out = np.zeros((3, 3, 4, 4))
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        out[i, i] = np.diag([1 if n in (0, 1 + i) else -1 for n in range(4)])
+        out[k, j, 0, 1 + i] = out[k, j, 1 + i, 0] = 1
+        out[j, k, 0, 1 + i] = out[j, k, 1 + i, 0] = -1
+        out[i, j, 1 + i, 1 + j] = out[i, j, 1 + j, 1 + i] = 1
+        out[j, i, 1 + i, 1 + j] = out[j, i, 1 + j, 1 + i] = 1
+    return out.reshape(9, 16)
+
+
+# Both maps are linear: as one product each they cost a few calls of numpy, not thirty.
+_ENTRIES = {kind: _entries().astype(kind) for kind in "fd"}
+_SHEPPERD = {kind: _shepperd().astype(kind) for kind in "fd"}
+
+
 def matrix_from_rotvec(rotvec: FloatArray) -> FloatArray:
     """[..., 3] axis-angle -> [..., 3, 3] (Rodrigues)."""
     matrix: FloatArray = matrix_from_quaternion(quaternion_from_rotvec(rotvec))
@@ -22,62 +51,39 @@ def matrix_from_rotvec(rotvec: FloatArray) -> FloatArray:
 
 def quaternion_from_rotvec(rotvec: FloatArray) -> FloatArray:
     """[..., 3] axis-angle -> [..., 4] unit quaternion (w, x, y, z)."""
-    angle = np.linalg.norm(rotvec, axis=-1, keepdims=True)
-    half = angle * 0.5
-    scale = np.where(angle < 1e-4, 0.5 - angle * angle / 48.0, np.sin(half) / np.maximum(angle, _EPS))
-    quaternion: FloatArray = np.concatenate([np.cos(half), rotvec * scale], axis=-1).astype(rotvec.dtype)
+    half = np.linalg.norm(rotvec, axis=-1, keepdims=True) * 0.5
+    quaternion: FloatArray = np.empty((*rotvec.shape[:-1], 4), rotvec.dtype)
+    quaternion[..., :1] = np.cos(half)
+    quaternion[..., 1:] = rotvec * (np.sinc(half / np.pi) * 0.5)
     return quaternion
 
 
 def rotvec_from_quaternion(quaternion: FloatArray) -> FloatArray:
     """[..., 4] (w, x, y, z) -> [..., 3] axis-angle with angle in 0..pi."""
-    q = np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
-    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
-    angle = 2.0 * np.arctan2(sine, q[..., :1])
-    scale = np.where(sine < 1e-6, 2.0, angle / np.maximum(sine, _EPS))
-    return np.asarray(q[..., 1:] * scale, dtype=quaternion.dtype)
+    w, axis = quaternion[..., :1], quaternion[..., 1:]
+    sine = np.linalg.norm(axis, axis=-1, keepdims=True)
+    half = np.arctan2(sine, np.abs(w))
+    scale = np.copysign(np.where(sine < 1e-6, 2.0, 2.0 * half / np.maximum(sine, _EPS)), w)
+    return np.asarray(axis * scale, dtype=quaternion.dtype)
 
 
 def matrix_from_quaternion(quaternion: FloatArray) -> FloatArray:
     """[..., 4] unit (w, x, y, z) -> [..., 3, 3]."""
-    w, x, y, z = np.moveaxis(quaternion, -1, 0)
-    out = np.empty((*quaternion.shape[:-1], 3, 3), quaternion.dtype)
-    out[..., 0, 0] = 1 - 2 * (y * y + z * z)
-    out[..., 0, 1] = 2 * (x * y - w * z)
-    out[..., 0, 2] = 2 * (x * z + w * y)
-    out[..., 1, 0] = 2 * (x * y + w * z)
-    out[..., 1, 1] = 1 - 2 * (x * x + z * z)
-    out[..., 1, 2] = 2 * (y * z - w * x)
-    out[..., 2, 0] = 2 * (x * z - w * y)
-    out[..., 2, 1] = 2 * (y * z + w * x)
-    out[..., 2, 2] = 1 - 2 * (x * x + y * y)
-    return out
+    products = quaternion[..., :, None] * quaternion[..., None, :]
+    flat = products.reshape(*quaternion.shape[:-1], 16) @ _ENTRIES[quaternion.dtype.char]
+    matrix: FloatArray = flat.reshape(*quaternion.shape[:-1], 3, 3)
+    matrix += np.eye(3, dtype=quaternion.dtype)
+    return matrix
 
 
 def quaternion_from_matrix(matrix: FloatArray) -> FloatArray:
     """[..., 3, 3] -> [..., 4] (w, x, y, z), w >= 0, by the best-conditioned of four forms (Shepperd 1978)."""
-    m = matrix
-    trace = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
-    candidates = np.stack([trace, m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]], axis=-1)
-    best = candidates.argmax(-1)
-    a = m[..., 2, 1] - m[..., 1, 2]
-    b = m[..., 0, 2] - m[..., 2, 0]
-    c = m[..., 1, 0] - m[..., 0, 1]
-    d = m[..., 1, 0] + m[..., 0, 1]
-    e = m[..., 0, 2] + m[..., 2, 0]
-    f = m[..., 2, 1] + m[..., 1, 2]
-    rows = np.stack(
-        [
-            np.stack([1 + trace, a, b, c], -1),
-            np.stack([a, 1 + 2 * m[..., 0, 0] - trace, d, e], -1),
-            np.stack([b, d, 1 + 2 * m[..., 1, 1] - trace, f], -1),
-            np.stack([c, e, f, 1 + 2 * m[..., 2, 2] - trace], -1),
-        ],
-        axis=-2,
-    )
-    q = np.take_along_axis(rows, best[..., None, None], axis=-2)[..., 0, :]
-    q = q / np.linalg.norm(q, axis=-1, keepdims=True)
-    return np.where(q[..., :1] < 0, -q, q).astype(matrix.dtype)
+    flat = matrix.reshape(-1, 9) @ _SHEPPERD[matrix.dtype.char]
+    rows = flat.reshape(-1, 4, 4) + np.eye(4, dtype=matrix.dtype)  # 4 q_i q, for each i
+    q = rows[np.arange(len(rows)), rows.diagonal(0, 1, 2).argmax(-1)]
+    q /= np.copysign(np.linalg.norm(q, axis=-1, keepdims=True), q[:, :1])
+    quaternion: FloatArray = q.reshape(*matrix.shape[:-2], 4)
+    return quaternion
 
 
 def rotvec_from_matrix(matrix: FloatArray) -> FloatArray:

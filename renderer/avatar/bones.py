@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.body import Body
-from engine.rotations import matrix_from_rotvec
+from engine.kinematics import Chain
 from engine.signals import FloatArray
-from engine.skeleton import EYES, FACE, JAW, JOINT, POINT_NAMES
+from engine.skeleton import EYES, FACE, JAW, JOINT, PARENTS
 
 JAW_OPEN_RAD = 0.375
 """Jaw rotation about x that opens the mouth as far as jawOpen 1 (0.3 rad is about 0.8)."""
@@ -35,26 +34,21 @@ class Bones:
     """Joint matrices of one mesh. fold [59, 3, 4] and rest_joints [59, 3] as in `assets.Mesh`."""
 
     def __init__(self, fold: FloatArray, rest_joints: FloatArray) -> None:
-        none = np.zeros((len(POINT_NAMES), 3), np.float32)
-        self._body = Body(rest_joints[:55].copy(), none, none[:, 0].astype(np.int32))
-        self._turn = fold[:, :, :3].copy()
-        self._shift = fold[:, :, 3] - rest_joints
-        self._twist_offset = rest_joints[55:] - rest_joints[_BASE]
+        parents = (*PARENTS, *_BASE)
+        offsets = rest_joints.copy()
+        offsets[1:] -= rest_joints[list(parents[1:])]
+        self._chain = Chain(parents, offsets)
+        self._fold = np.concatenate([fold, np.zeros_like(fold[:, :1])], 1)
+        self._fold[:, :3, 3] -= rest_joints
+        self._fold[:, 3, 3] = 1
         axis = rest_joints[_ENDS] - rest_joints[_FROM]
         self._axis = axis / np.linalg.norm(axis, axis=1, keepdims=True)
 
     def matrices(self, smplx: FloatArray) -> tuple[FloatArray, FloatArray]:
         """smplx [55, 3] -> matrices [59, 3, 4] from bind pose to posed, and joint positions [59, 3]."""
-        rotation, position = self._body.fk(smplx)
-        quarter = self._axis * (_SHARE * _twist(smplx[_TURNING], self._axis))[:, None]
-        turned = rotation[_BASE] @ matrix_from_rotvec(quarter)
-        place = position[_BASE] + (rotation[_BASE] @ self._twist_offset[..., None])[..., 0]
-        rotation = np.concatenate([rotation, turned])
-        position = np.concatenate([position, place])
-        out = np.empty((len(rotation), 3, 4), np.float32)
-        np.matmul(rotation, self._turn, out=out[:, :, :3])
-        out[:, :, 3] = (rotation @ self._shift[..., None])[..., 0] + position
-        return out, position
+        twists = self._axis * (_SHARE * _twist(smplx[_TURNING], self._axis))[:, None]
+        at = self._chain.transforms(np.concatenate([smplx, twists]))
+        return np.ascontiguousarray((at @ self._fold)[:, :3]), at[:, :3, 3]
 
 
 def _twist(rotvec: FloatArray, axis: FloatArray) -> FloatArray:

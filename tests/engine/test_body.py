@@ -82,3 +82,13 @@ def test_a_file_that_is_no_body_is_refused(tmp_path):
     np.savez(path, something=np.zeros(3))
     with pytest.raises(ValueError, match="rest_joints"):
         load_body(path)
+
+
+def test_one_pose_and_a_clip_of_it_go_two_ways_to_the_same_place():
+    rng = np.random.default_rng(4)
+    smplx = rng.normal(0, 0.7, (9, 55, 3)).astype(np.float32)
+    rotation, position = load_body().fk(smplx)
+    for i, pose in enumerate(smplx):
+        alone = load_body().fk(pose)
+        assert np.abs(alone[0] - rotation[i]).max() < 2e-6
+        assert np.abs(alone[1] - position[i]).max() < 2e-6
