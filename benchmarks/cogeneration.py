@@ -79,7 +79,7 @@ def stream(model: CogenerationModel, corrector: Corrector | None, rows: int, fra
             def step(number: int = number) -> None:
                 progress = told[number % 64]
                 if quick is not None:
-                    made = quick.step(progress[0].numpy())
+                    made = quick.step(progress[:1].numpy())
                 else:
                     made = model.network.step(progress, state).numpy()
                 vectors = model.channels.widen(made)

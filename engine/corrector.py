@@ -43,7 +43,7 @@ class Corrector(CorrectorNetwork):
 
     @torch.inference_mode()
     def open_state(self, rows: int = 1, *, quick: bool | None = None) -> CorrectorState:
-        """A state for `rows` streams. quick: step in numpy, row by row (None: on a CPU, up to two rows)."""
+        """A state for `rows` streams. quick: step in numpy (None: on a CPU, up to eight rows)."""
         return open_state(self, rows, quick=quick)
 
     @torch.inference_mode()
@@ -61,6 +61,8 @@ class Corrector(CorrectorNetwork):
             raise ValueError(f"corrector: got shape {tuple(vectors.shape)}, expected [{state.rows}, {WIDTH}]")
         if state.drained[rows].any():
             raise ValueError("corrector: a row is pushed after it was drained; reset it first")
+        if not len(rows):
+            return torch.zeros_like(vectors), np.zeros(state.rows, np.bool_)
         own = vectors if mask is None else vectors[torch.from_numpy(rows)]
         if not bool(torch.isfinite(own).all()):
             raise ValueError(

@@ -135,7 +135,7 @@ class CorrectorNetwork(nn.Module):
         # generator's modalities are apart.
         size = (apart * self.scale).square().mean(-1, keepdim=True).sqrt()
         pose, hands, body = ((HASTE * gate(x)).sigmoid() for gate, x in zip(self.gates, states, strict=True))
-        return vectors + change * size.tanh() + self._nearer(pose, hands, body, apart) * (self.spread > 0)
+        return vectors + change * size.tanh() + self._nearer(pose, hands, body, apart)
 
     @staticmethod
     def _nearer(pose: Tensor, hands: Tensor, body: Tensor, apart: Tensor) -> Tensor:

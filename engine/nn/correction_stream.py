@@ -24,6 +24,9 @@ from engine.nn.correction_geometry import DISAGREEMENTS, folded
 from engine.nn.correction_network import CorrectorNetwork
 from engine.nn.correction_quick import QuickCorrection
 
+FEW = 8
+"""So many rows are stepped in numpy unless told otherwise: beyond, arithmetic outweighs calls."""
+
 
 @dataclass
 class CorrectorState:
@@ -52,7 +55,7 @@ class CorrectorState:
 
 
 def open_state(network: CorrectorNetwork, rows: int = 1, *, quick: bool | None = None) -> CorrectorState:
-    """A state for `rows` streams. quick: step in numpy, row by row (None: on a CPU, up to two rows)."""
+    """A state for `rows` streams. quick: step in numpy (None: on a CPU, up to `FEW` rows)."""
     c, device = network.config, network.spread.device
     if rows < 1:
         raise ValueError(f"corrector: got rows={rows}, expected at least 1")
@@ -74,7 +77,7 @@ def open_state(network: CorrectorNetwork, rows: int = 1, *, quick: bool | None =
         tables=[_table(layer, c.capacity) for layer in _layers(network)],
     )
     if quick is None:
-        quick = device.type == "cpu" and rows <= 2
+        quick = device.type == "cpu" and rows <= FEW
     if quick:
         state.quick = QuickCorrection(network, state)
     return state
@@ -149,15 +152,10 @@ def advance_quickly(
     own: Tensor,
     apart: Tensor | None,
 ) -> Tensor:
-    """As `advance` after `enter`, row by row in numpy."""
+    """As `advance` after `enter`, in numpy."""
     assert state.quick is not None
-    out = np.empty((len(rows), WIDTH), np.float32)
-    for i, (row, frame) in enumerate(zip(rows.tolist(), at.tolist(), strict=True)):
-        states = state.quick.enter(own[i].numpy(), None if apart is None else apart[i].numpy())
-        corrected = state.quick.advance(row, frame, frame, states)
-        assert corrected is not None
-        out[i] = corrected
-    return torch.from_numpy(out)
+    states = state.quick.enter(own.numpy(), None if apart is None else apart.numpy())
+    return torch.from_numpy(state.quick.advance(rows.tolist(), at.tolist(), states))
 
 
 def _bias(table: Tensor, lag: npt.NDArray[np.int64], phase: npt.NDArray[np.int64]) -> Tensor:

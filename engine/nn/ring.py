@@ -18,6 +18,7 @@ places: on a CPU that is a third of a step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -103,6 +104,11 @@ class Ring:
         first = self._steps[0]
         return first if all(steps == first for steps in self._steps) else None
 
+    @property
+    def steps(self) -> list[int]:
+        """The position of every row, known without asking the tensor; only to be read."""
+        return self._steps
+
     def slot_of(self, position: int) -> int:
         """The slot of a position."""
         sinks = self.reach.sinks
@@ -152,7 +158,15 @@ class Ring:
     def advance(self, active: Tensor | None = None) -> None:
         """The step is over: rows (all, or where `active`) are one position further."""
         self.position += 1 if active is None else active
-        for row in range(len(self._steps)) if active is None else active.nonzero().flatten().tolist():
+        self._count(range(len(self._steps)) if active is None else active.nonzero().flatten().tolist())
+
+    def advance_rows(self, rows: list[int]) -> None:
+        """As `advance`, for rows by number, on a CPU."""
+        self.position.numpy()[rows] += 1
+        self._count(rows)
+
+    def _count(self, rows: Sequence[int]) -> None:
+        for row in rows:
             self._steps[row] += 1
             self._back[row] = min(self._back[row] + 1, self.rewindable)
 

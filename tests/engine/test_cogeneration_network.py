@@ -198,12 +198,46 @@ def test_the_step_by_hand_equals_the_step(
         now = owner[[0], t]
         state.focus.put([0], network.focus(memory[[0], now], tokens[[0], now]))
         if t % 5 == 3:
-            quick.step(progress[1, t].numpy())
+            quick.step(progress[1:2, t].numpy())
             state.rewind(1)
-        made = quick.step(progress[0, t].numpy()) if t % 3 else network.step(progress[:1, t], state).numpy()
+        made = quick.step(progress[:1, t].numpy()) if t % 3 else network.step(progress[:1, t], state).numpy()
         torch.testing.assert_close(torch.from_numpy(made), plain[:, :, t], **CLOSE)
-    with pytest.raises(ValueError, match="2 rows"):
-        QuickStep(network, network.open(2))
+
+
+@torch.inference_mode()
+def test_rows_step_by_hand_in_any_company_as_if_alone(
+    network: Cogenerator, text: tuple[Tensor, Tensor, Tensor], start: Tensor
+) -> None:
+    """Five rows that begin, pause, go back and join at different times, in one memory: each as if it were
+    alone, and who does not step is left as it was."""
+    tokens, owner, progress = text
+    memory = remembered(network, tokens)
+    alone = stepped(network, text, opened(network, start), 0, LONG)
+    many = 5
+    state = network.open(many, rewind=4)
+    quick = QuickStep(network, state)
+    for row in range(many):
+        state.reset(start[:, [row % ROWS] * many], torch.arange(many) == row)
+    generator = torch.Generator().manual_seed(5)
+    at = [0] * many
+    for turn in range(3 * LONG):
+        chosen = torch.rand(many, generator=generator) < torch.tensor([0.9, 0.5, 0.2, 0.7, 0.8])
+        rows = [row for row in chosen.nonzero().flatten().tolist() if at[row] < LONG]
+        if not rows:
+            continue
+        for row in rows:
+            now = owner[[row % ROWS], at[row]]
+            told = network.focus(memory[[row % ROWS], now], tokens[[row % ROWS], now])
+            state.focus.put([row], told)
+        made = quick.step(torch.stack([progress[row % ROWS, at[row]] for row in rows]).numpy(), rows)
+        for k, row in enumerate(rows):
+            wanted = alone[:, row % ROWS, at[row]]
+            torch.testing.assert_close(torch.from_numpy(made[:, k]), wanted, **CLOSE)
+            if turn % 11 == row:
+                state.rewind(1, torch.arange(many) == row)
+            else:
+                at[row] += 1
+    assert min(at) > LONG / 4
 
 
 def test_progress_by_hand_is_progress() -> None:

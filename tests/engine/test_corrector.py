@@ -154,6 +154,18 @@ def test_it_starts_by_meeting_half_way() -> None:
     assert torch.equal(offline(plain, clip()), clip())
 
 
+def test_a_hand_that_never_moved_in_training_is_corrected_too() -> None:
+    """Spelling moves one hand: that the other one stood still throughout does not make its modalities agree
+    when they do not."""
+    still = clip().clone()
+    moved = still.clone()
+    still[:] = still[:1]
+    model = Corrector(CorrectorConfig(width=32, inner=48), Normaliser.learn([still.numpy()])).eval()
+    assert not model.spread.any()
+    seen, left = (model.geometry.disagreements(x)[:, :392] for x in (moved, offline(model, moved)))
+    assert float(left.abs().mean()) < 0.6 * float(seen.abs().mean())
+
+
 @pytest.mark.parametrize("ahead", [0, 1, 4])
 def test_a_frame_depends_on_its_window_alone(ahead: int) -> None:
     model = corrector(look_ahead_frames=ahead)
