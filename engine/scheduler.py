@@ -88,7 +88,7 @@ class Scheduler:
         self._thread: threading.Thread | None = None
         self._took_ns: deque[int] = deque(maxlen=1024)
         self._start_ns = 0
-        self.ticks = self.late_ticks = self.skipped_ticks = 0
+        self.ticks = self.late_ticks = self.skipped_ticks = self._apart = 0
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -203,9 +203,10 @@ class Scheduler:
         """Carry out waiting commands, then step every signer once."""
         began_ns = time.perf_counter_ns()
         self._drain()
-        for name, member in list(self._members.items()):
-            if not self._dozes(member):
-                self._step(name, member, pts_ns)
+        awake = {name: member for name, member in self._members.items() if not self._dozes(member)}
+        self._prepare([member.signer for member in awake.values()])
+        for name, member in awake.items():
+            self._step(name, member, pts_ns)
         self._took_ns.append(time.perf_counter_ns() - began_ns)
         self.ticks += 1
 
@@ -255,12 +256,20 @@ class Scheduler:
             return False
         return (self.ticks + member.phase) % max(1, round(DOZE_S * self.fps)) != 0
 
+    def _prepare(self, signers: list[Signer]) -> None:
+        try:
+            Signer.together(signers)
+        except Exception:
+            self._apart += 1
+            if _worth_telling(self._apart):
+                log.exception("signers are stepped one by one (%d times so far)", self._apart)
+
     def _step(self, name: str, member: _Member, pts_ns: int) -> None:
         try:
             frame = member.signer.step(pts_ns)
         except Exception:
             member.failures += 1
-            if member.failures in (1, 10, 100) or member.failures % 1000 == 0:
+            if _worth_telling(member.failures):
                 log.exception("signer %s failed (%d times so far) and is reset", name, member.failures)
             member.text.forget()
             member.signer.recover()
@@ -269,7 +278,7 @@ class Scheduler:
             member.sink(frame)
         except Exception:
             member.sink_failures += 1
-            if member.sink_failures in (1, 10, 100) or member.sink_failures % 1000 == 0:
+            if _worth_telling(member.sink_failures):
                 log.exception("the sink of signer %s failed (%d times)", name, member.sink_failures)
 
     def _drain(self) -> None:
@@ -301,3 +310,8 @@ class Scheduler:
         elif threading.current_thread() is self._thread:
             raise RuntimeError("scheduler: add and remove wait for the inference thread; call them elsewhere")
         return done.result()
+
+
+def _worth_telling(times: int) -> bool:
+    """Of what may happen every tick the log tells the first ones, then ever fewer."""
+    return times in (1, 10, 100) or times % 1000 == 0

@@ -205,6 +205,18 @@ class Signer:
         self._line.stepped(frame, self._state)
         return frame
 
+    @staticmethod
+    def together(signers: Sequence[Signer]) -> None:
+        """Before each of them is stepped: those that share a choreography which can make the frames of
+        several in one go (`together`) have it do so. Changes no frame; may be left out."""
+        shared: dict[int, list[Signer]] = {}
+        for signer in signers:
+            shared.setdefault(id(signer.choreography), []).append(signer)
+        for own in shared.values():
+            prepare = getattr(own[0].choreography, "together", None)
+            if prepare is not None and len(own) > 1:
+                prepare([signer._state for signer in own])
+
     def interrupt(self) -> None:
         """Stop now: drop what is pending, also a half-heard caption; the next frame is on the way to rest."""
         self.forget()

@@ -26,9 +26,10 @@ import numpy as np
 from engine.body import Body, load_body
 from engine.checkpoint import CONFIG
 from engine.choreography.cogeneration_emit import carry
-from engine.choreography.cogeneration_lanes import device_for
+from engine.choreography.cogeneration_lanes import CorrectorLike, device_for
 from engine.choreography.cogeneration_model import DEFAULT, CogenerationModel
-from engine.choreography.cogeneration_run import Ahead, CorrectorLike, Given, Run, Waiting
+from engine.choreography.cogeneration_run import Ahead, Given, Run, Waiting
+from engine.choreography.cogeneration_together import decode_together
 from engine.choreography.config import Timing
 from engine.choreography.lexical import LexiconChoreography, mirror_quaternions
 from engine.choreography.slide import slide_aside
@@ -209,6 +210,13 @@ class CogenerationChoreography:
             self._choose(state)
         return self._lexical.step(state.life, pts_ns)
 
+    def together(self, states: Sequence[CogenerationSigning]) -> None:
+        """Before each of them is stepped: decode what they need in common steps. Changes no frame, only how
+        long they take; may be left out."""
+        runs = [s.run for s in states if s.run is not None and s.rate_made == s.life.rate]
+        if len(runs) > 1:
+            decode_together(runs)
+
     # -- who makes the frames --------
 
     def _choose(self, state: CogenerationSigning) -> None:
@@ -237,7 +245,7 @@ class CogenerationChoreography:
     def _stand(self, state: CogenerationSigning) -> None:
         """The run is over: the hands are the lexicon's again, where they are."""
         if state.run is not None:
-            self._lanes.give(state.run.lane)
+            state.run.lane.give()
         state.run, state.source, state.aside_m = None, Source.LEXICON, 0.0
 
     # -- generated frames --------

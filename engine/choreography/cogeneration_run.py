@@ -14,38 +14,15 @@ import itertools
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from engine.choreography.cogeneration_clock import GlossClock
-from engine.choreography.cogeneration_lanes import CHOICES, Lane, Lanes
+from engine.choreography.cogeneration_lanes import CHOICES, CorrectorLike, Lane, Lanes, Made, Told
 from engine.choreography.cogeneration_model import CogenerationModel
 from engine.nn.cogeneration import BLANK, OTHER, REST
 from engine.signals import IDLE, FloatArray, Gloss
-
-
-class CorrectorConfigLike(Protocol):
-    @property
-    def look_ahead_frames(self) -> int: ...
-
-    @property
-    def rewind_frames(self) -> int: ...
-
-
-class CorrectorLike(Protocol):
-    """What is needed of `engine.corrector.Corrector`."""
-
-    @property
-    def config(self) -> CorrectorConfigLike: ...
-
-    def open_state(self, rows: int = 1) -> Any: ...
-
-    def push(self, vectors: Tensor, state: Any) -> tuple[Tensor, Any]: ...
-
-    def rewind(self, frames: int, state: Any) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +58,7 @@ class Ahead:
 
     def lanes(self, model: CogenerationModel, corrector: CorrectorLike | None) -> Lanes:
         """What runs step on: able to take back all that was not given out."""
-        return Lanes(model.network, self.most(corrector) + 1, self.speed)
+        return Lanes(model.network, model.channels, corrector, self.most(corrector) + 1, self.speed)
 
 
 @dataclass(slots=True)
@@ -93,23 +70,30 @@ class Waiting:
     token: int | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A frame that is begun: the gloss that begins with it, if one does, and what there was before. pads: it
+    only follows what is given out, so that correction can look ahead."""
+
+    gloss: Waiting | None
+    pads: bool
+    clock: GlossClock
+    present: Waiting | None
+    resting: bool
+    past: tuple[tuple[int, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Made:
-    """A frame that was decoded, and what there was before it. pads: it only follows what is given out, so
-    that correction can look ahead. rests: it belongs to going to rest."""
+    """A frame that was decoded. rests: it belongs to going to rest."""
 
     number: int
     vector: FloatArray
     label: int
     ends: bool
-    pads: bool
     rests: bool
     doubled: int
-    begins: Waiting | None
-    clock: GlossClock
-    present: Waiting | None
-    resting: bool
-    past: tuple[tuple[int, bool], ...]
+    begun: _Begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +132,14 @@ class Run:
         look_ahead = 0 if self.corrector is None else self.corrector.config.look_ahead_frames
         self._look_ahead = look_ahead
         self._most = self.ahead.most(self.corrector)
-        self._state = self.lane.state
-        self._correction = None if self.corrector is None else self.corrector.open_state(1)
         self._made: deque[_Made] = deque()
         self._corrected: dict[int, FloatArray] = {}
         self._count = self._pads = 0
         self._past: tuple[tuple[int, bool], ...] = ()
         self._performed = 0.0
+        self._caught = 0
+        self._begun: _Begun | None = None
+        self._failed: Exception | None = None
         self._language = 0
         self._device = self.model.network.distance.device
 
@@ -163,8 +148,7 @@ class Run:
     def start(self, vector: FloatArray, *, from_rest: bool) -> None:
         """Stand still at a frame [694]. from_rest: at rest, rather than after something the model has no word
         for."""
-        narrow = self.model.channels.narrow(vector[None])  # [3, 1, C]
-        self._state.reset(torch.from_numpy(narrow).to(self._device))
+        self.lane.reset(self.model.channels.narrow(vector[None]))
         self.from_rest = from_rest
         self._past = ((REST if from_rest else OTHER, False),)
 
@@ -193,20 +177,27 @@ class Run:
 
     def next(self) -> Given | None:
         """The next frame; None when the run is over: at rest, or before a gloss the model does not know."""
-        for _ in range(self._most + 1):
-            if len(self._made) > self._look_ahead:
-                break
-            self._decode()
-        for _ in range(self.ahead.catch_up):
-            if len(self._made) < self._most and not self._pads:
-                self._decode()
+        if self._failed is not None:
+            raise RuntimeError(f"co-generation: {self._failed}") from self._failed
+        while self.wants:
+            self.take(self.lane.step(self.begin()))
+        self._caught = 0
         first = self._made[0]
-        if first.pads:
+        if first.begun.pads:
             return None
         self._made.popleft()
         vector = self._corrected.pop(first.number, first.vector)
         self.unfinished -= first.ends
-        return Given(vector, first.label, first.begins is not None, first.ends, first.doubled)
+        return Given(vector, first.label, first.begun.gloss is not None, first.ends, first.doubled)
+
+    @property
+    def wants(self) -> bool:
+        """Something is still to be decoded before the next frame is given out."""
+        if self._failed is not None:
+            return False
+        if len(self._made) <= self._look_ahead:
+            return True
+        return self._caught < self.ahead.catch_up and len(self._made) < self._most and not self._pads
 
     @property
     def frames_left(self) -> int:
@@ -215,41 +206,43 @@ class Run:
 
     # -- decoding ------------------------------------------------------------------------------
 
-    def _decode(self) -> None:
+    def begin(self) -> Told:
+        """Go on to the next frame: what its decoding has to be told. `take` must follow."""
         clock, present, resting, past = self.clock.copy(), self.present, self.resting, self._past
         begins, pads = None, False
         if self.clock.over:
             if self.resting or (self.queue and self.queue[0].token is None):
                 pads = True
             else:
-                begins = self._begin()
+                begins = self._next_gloss()
         if not pads:
             self.clock.tick()
-        vector = self._step()
+        self._begun = _Begun(begins, pads, clock, present, resting, past)
+        clock = self.clock
+        return clock.progress, float(max(clock.elapsed, 1)), float(clock.left), math.log(self.rate)
+
+    def take(self, made: Made) -> None:
+        """What was decoded of the frame begun. Raises RuntimeError where it is no number."""
+        begun, (vector, corrected) = self._begun, made
+        assert begun is not None
+        if not np.isfinite(vector).all():
+            raise RuntimeError("co-generation: the model made a frame with NaN; the signer begins anew")
+        if corrected is not None:
+            self._corrected[self._count - self._look_ahead] = corrected
         index = IDLE
         if self.present is not None and self.clock.progress >= self._performed:
             index = self.present.index
-        ends = self.clock.over and self.present is not None and not pads
-        self._pads += pads
-        self._made.append(
-            _Made(
-                self._count,
-                vector,
-                index,
-                ends,
-                pads,
-                self.resting,
-                self._doubled(),
-                begins,
-                clock,
-                present,
-                resting,
-                past,
-            )
-        )
+        ends = self.clock.over and self.present is not None and not begun.pads
+        self._caught += len(self._made) > self._look_ahead
+        self._pads += begun.pads
+        self._made.append(_Made(self._count, vector, index, ends, self.resting, self._doubled(), begun))
         self._count += 1
 
-    def _begin(self) -> Waiting | None:
+    def fail(self, error: Exception) -> None:
+        """It was decoded with others and failed: `next` raises it, where it is this signer's own matter."""
+        self._failed = error
+
+    def _next_gloss(self) -> Waiting | None:
         """Go over to the next gloss, or to rest where there is none. Returns the gloss."""
         if self.present is not None:
             token = self.present.token
@@ -276,17 +269,6 @@ class Run:
         self._past = ((REST, False),)
         self.clock = GlossClock(owed=self.clock.owed)
 
-    def _step(self) -> FloatArray:
-        clock = self.clock
-        told = (clock.progress, float(max(clock.elapsed, 1)), float(clock.left), math.log(self.rate))
-        with torch.inference_mode():
-            vector = self.model.channels.widen(self.lane.step(told))[0]
-            if self.corrector is not None:
-                corrected, ready = self.corrector.push(torch.from_numpy(vector[None]), self._correction)
-                if ready[0]:
-                    self._corrected[self._count - self._look_ahead] = corrected[0].numpy()
-        return np.asarray(vector, dtype=np.float32)
-
     def _focus(self) -> float:
         """Tell the decoder of the present gloss and its neighbours; how many frames it takes."""
         net, around = self.model.network, self.model.network.config.around
@@ -310,7 +292,7 @@ class Run:
             tokens = torch.tensor([[t for t, _ in window]], device=device)
             ends = torch.tensor([[e for _, e in window]], device=device)
             memory = net.encode(tokens, torch.tensor([self._language], device=device), ends)
-            self._state.focus.put([0], net.focus(memory, tokens))
+            self.lane.focus(net.focus(memory, tokens))
             frames, performed = net.timing(memory, torch.tensor([math.log(self.rate)], device=device))
         still = bool(self._past) and self._past[0][0] in (REST, OTHER)
         self._performed = 2.0 if self.present is None else 0.0 if still else float(performed[0])
@@ -322,21 +304,15 @@ class Run:
         """As if the last `frames` decoded had never been; their glosses wait again."""
         for _ in range(frames):
             made = self._made.pop()
-            if made.begins is not None:
-                self.queue.appendleft(made.begins)
+            begun = made.begun
+            if begun.gloss is not None:
+                self.queue.appendleft(begun.gloss)
                 self.unfinished -= 1
-            self._pads -= made.pads
-            self.clock, self.present, self.resting, self._past = (
-                made.clock,
-                made.present,
-                made.resting,
-                made.past,
-            )
+            self._pads -= begun.pads
+            self.clock, self.present = begun.clock, begun.present
+            self.resting, self._past = begun.resting, begun.past
             self._count = made.number
-        with torch.inference_mode():
-            self._state.rewind(frames)
-            if self.corrector is not None:
-                self.corrector.rewind(frames, self._correction)
+        self.lane.rewind(frames)
         for number in [n for n in self._corrected if n >= self._count - self._look_ahead]:
             del self._corrected[number]
         if self.present is not None or self.resting:

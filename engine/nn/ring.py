@@ -189,7 +189,10 @@ class Ring:
             self._back[row] -= steps
 
     def reset(self, rows: Tensor | None = None) -> None:
-        """Begin anew (the rows where `rows` is True; None: all)."""
+        """Begin anew (the rows where `rows` is True; None: all). What they held is wiped out: a NaN among
+        what is not looked at would be seen all the same, times nothing."""
+        for held in (self.keys, self.values):
+            held[:, :, slice(None) if rows is None else rows] = 0
         self.position *= 0 if rows is None else ~rows
         for row in range(len(self._steps)) if rows is None else rows.nonzero().flatten().tolist():
             self._steps[row] = self._back[row] = 0
