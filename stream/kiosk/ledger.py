@@ -3,14 +3,17 @@
 Enters: keys of commands with their answers, texts that wait. Leaves: the earlier answer; the texts that had
 been taken and had not begun. Does not know MQTT. SQLite on one thread of its own; bounded for each kiosk.
 
-A write is with the operating system before the command is acknowledged (WAL, synchronous=NORMAL): it
-survives the end of this process however it comes, though perhaps not a power cut.
+What is noted is with the operating system (WAL, synchronous=NORMAL) when `Taken.noted` is done: it survives
+the end of this process however it comes, though perhaps not a power cut. Everything is done in the order it
+was asked for. Which keys may be there is also known on the event loop (a number for each), so that a new
+command need not wait for the disk, nor for a turn of the thread beside one that computes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Callable
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Answer = dict[str, Any]
 
@@ -49,22 +53,24 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """number: of its text, 0 without one. before: digest and answer of a command with the same key; then
-    nothing was noted.
+    """number: of its text, 0 without one. noted: done when the command will not be forgotten; holds what was
+    wrong, None when nothing.
     """
 
     number: int
-    before: tuple[str, Answer] | None = None
+    noted: asyncio.Future[Exception | None]
 
 
 class Ledger:
     """See the module. path None: in memory. remembered: commands of one kiosk that are known again.
 
-    Raises ValueError when the file cannot be used.
+    trouble: whether the latest command could not be noted. Raises ValueError when the file cannot be used.
     """
 
     def __init__(self, path: Path | None, remembered: int) -> None:
         self._remembered = remembered
+        self.trouble = False
+        self._keys: dict[str, dict[int, None]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         try:
             if path is not None:
@@ -74,6 +80,9 @@ class Ledger:
             for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
                 self._base.execute(f"PRAGMA {pragma}")
             self._base.executescript(_TABLES)
+            self._number = int(self._base.execute("SELECT max(number) FROM waiting").fetchone()[0] or 0)
+            for kiosk, key in self._base.execute("SELECT kiosk, key FROM taken ORDER BY number"):
+                self._keys.setdefault(kiosk, {})[hash(key)] = None
         except (OSError, sqlite3.Error) as error:
             self._thread.shutdown()
             raise ValueError(
@@ -81,31 +90,39 @@ class Ledger:
                 "or --memory none to remember nothing after the end"
             ) from error
 
-    async def take(
-        self, kiosk: str, key: str, digest: str, answer: Answer, text: Waiting | None = None, new: bool = True
-    ) -> Taken:
-        """Note a command as taken; or, unless it is surely `new`, tell how one with its key was answered."""
+    def take(self, kiosk: str, key: str, digest: str, answer: Answer, text: Waiting | None = None) -> Taken:
+        """Begin to note a command as taken, which is not `known`, with its text."""
+        number = 0
+        if text is not None:
+            number = self._number = self._number + 1
+        keys = self._keys.setdefault(kiosk, {})
+        keys.pop(hash(key), None)
+        keys[hash(key)] = None
+        while len(keys) > self._remembered + FORGET_EVERY:
+            del keys[next(iter(keys))]
 
-        def work() -> Taken:
+        def work() -> None:
             with _Transaction(self._base) as base:
-                if not new and (known := self._known(kiosk, key)) is not None:
-                    return Taken(0, known)
-                number = base.execute(
+                row = base.execute(
                     "INSERT OR REPLACE INTO taken (kiosk, key, digest, answer) VALUES (?, ?, ?, ?)",
                     (kiosk, key, digest, json.dumps(answer)),
                 ).lastrowid
-                if number is not None and number % FORGET_EVERY == 0:
+                if row is not None and row % FORGET_EVERY == 0:
                     self._forget(kiosk)
-                if text is None:
-                    return Taken(0)
-                row = (kiosk, text.id, text.text, text.language, text.deadline_unix_s)
-                insert = "INSERT INTO waiting (kiosk, id, text, language, deadline_unix_s) VALUES (?,?,?,?,?)"
-                return Taken(int(base.execute(insert, row).lastrowid or 0))
+                if text is not None:
+                    base.execute(
+                        "INSERT INTO waiting (number, kiosk, id, text, language, deadline_unix_s) "
+                        "VALUES (?, ?, ?, ?, ?, ?)",
+                        (number, kiosk, text.id, text.text, text.language, text.deadline_unix_s),
+                    )
 
-        return await self._run(work)
+        noting = asyncio.get_running_loop().run_in_executor(self._thread, self._noted, work)
+        return Taken(number, noting)
 
     async def known(self, kiosk: str, key: str) -> tuple[str, Answer] | None:
-        """Digest and answer of a command that was taken, None for a new one."""
+        """Digest and answer of a command that was taken; None, mostly at once, for a new one."""
+        if hash(key) not in self._keys.get(kiosk, ()):
+            return None
         return await self._run(lambda: self._known(kiosk, key))
 
     async def begun(self, *numbers: int) -> None:
@@ -159,8 +176,19 @@ class Ledger:
             "ORDER BY number DESC LIMIT 1 OFFSET ?)", (kiosk, kiosk, self._remembered),
         )  # fmt: skip
 
+    def _noted(self, work: Callable[[], None]) -> Exception | None:
+        try:
+            work()
+        except Exception as error:  # the disk's boundary
+            log.exception("the memory of commands cannot be written")
+            self.trouble = True
+            return error
+        self.trouble = False
+        return None
+
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        # Shielded: a write that was begun is done, also when nobody waits for it any more.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
 
 class _Transaction:

@@ -37,6 +37,8 @@ ANSWER_EXPIRY_S = 600
 SETTLED_S = 5.0
 """A connection that held for so long was a good one: the next loss begins with a short pause."""
 TIMEOUT_S = 5.0
+SENT_AHEAD = 8
+"""Publications that the broker need not have acknowledged before the next one goes."""
 _ONLINE, _OFFLINE = b"online", b"offline"
 
 
@@ -57,7 +59,7 @@ class Incoming:
     connection: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Outgoing:
     topic: str
     payload: bytes
@@ -91,7 +93,7 @@ class Link:
         self._arrived = asyncio.Event()
         self._retained: dict[str, bytes] = {}
         self._outbox: deque[_Outgoing] = deque()
-        self._to_send = asyncio.Event()
+        self._to_send, self._to_keep = asyncio.Event(), asyncio.Event()
         self._client: aiomqtt.Client | None = None
         self._kept = False
 
@@ -123,7 +125,7 @@ class Link:
     def keep(self, topic: str, payload: bytes) -> None:
         """Publish retained, QoS 1; a newer one under the same topic takes its place."""
         self._retained[topic] = payload
-        self._to_send.set()
+        self._to_keep.set()
 
     # -- the connection ----------------------------------------------------------------------------
 
@@ -178,43 +180,60 @@ class Link:
         _if_cancelled()
         self.connected, self.trouble = True, ""
         log.info("%s: connected to %s", self._identifier, self._config.broker.shown)
-        watching = asyncio.create_task(self._watch(client), name=f"watch {self._identifier}")
-        sending = asyncio.create_task(self._send(client), name=f"send {self._identifier}")
+        # Not a TaskGroup: in Python 3.11 its failure leaves this task marked as cancelled (`_if_cancelled`).
+        working = {asyncio.create_task(work(client)) for work in (self._watch, self._send, self._keep)}
         try:
-            done, _ = await asyncio.wait({watching, sending}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            watching.cancel()
-            sending.cancel()
-            await asyncio.gather(watching, sending, return_exceptions=True)
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
 
     async def _watch(self, client: aiomqtt.Client) -> None:
         async for _ in client.messages:  # none comes this way (`_make`): it ends when the connection does
             pass
 
     async def _send(self, client: aiomqtt.Client) -> None:
+        """Somebody waits for an answer: it does not wait until the broker has acknowledged the one before."""
+        ahead: deque[tuple[_Outgoing, asyncio.Task[None]]] = deque()
+        try:
+            while True:
+                self._to_send.clear()
+                while ahead and ahead[0][1].done():
+                    ahead[0][1].result()
+                    ahead.popleft()
+                while self._outbox and len(ahead) < SENT_AHEAD:
+                    task = asyncio.create_task(self._deliver(client, self._outbox[0]))
+                    task.add_done_callback(lambda _: self._to_send.set())
+                    ahead.append((self._outbox.popleft(), task))
+                await self._to_send.wait()
+        finally:
+            for _, task in ahead:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
+            lost = [message for message, task in ahead if task.cancelled() or task.exception() is not None]
+            self._outbox.extendleft(reversed(lost))
+
+    async def _deliver(self, client: aiomqtt.Client, message: _Outgoing) -> None:
+        properties = _properties(PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = ANSWER_EXPIRY_S
+        properties.ContentType = "application/json"
+        if message.correlation is not None:
+            properties.CorrelationData = message.correlation
+        await client.publish(message.topic, message.payload, qos=1, properties=properties)
+
+    async def _keep(self, client: aiomqtt.Client) -> None:
         while True:
-            self._to_send.clear()
-            while self._outbox:  # first: somebody waits for an answer
-                message = self._outbox[0]
-                properties = _properties(PacketTypes.PUBLISH)
-                properties.MessageExpiryInterval = ANSWER_EXPIRY_S
-                properties.ContentType = "application/json"
-                if message.correlation is not None:
-                    properties.CorrelationData = message.correlation
-                await client.publish(message.topic, message.payload, qos=1, properties=properties)
-                if self._outbox and self._outbox[0] is message:
-                    self._outbox.popleft()
-                _if_cancelled()
-            if self._retained:
+            self._to_keep.clear()
+            while self._retained:
                 topic, payload = next(iter(self._retained.items()))
                 await client.publish(topic, payload, qos=1, retain=True)
-                _if_cancelled()
                 if self._retained.get(topic) is payload:
                     del self._retained[topic]
-                continue
-            await self._to_send.wait()
+                _if_cancelled()
+            await self._to_keep.wait()
 
     async def _leave(self, client: aiomqtt.Client) -> None:
         """Say goodbye where there is somebody to say it to, and close the socket in any case."""

@@ -32,6 +32,7 @@ LOST_S = 3.0
 class Entry:
     """One text. number: in the ledger. deadline_s: monotonic; after that it is stale. taken_s: when it came.
 
+    noted: done when it may be signed, for by then it cannot be forgotten and taken again; None: it may be.
     first, last: indices of its signs once it is handed over. began_s: 0 until then.
     """
 
@@ -41,6 +42,7 @@ class Entry:
     language: str
     deadline_s: float | None
     taken_s: float
+    noted: asyncio.Future[Exception | None] | None = None
     first: int = -1
     last: int = -1
     signs: int = 0
@@ -81,6 +83,8 @@ class Playlist:
     def add(self, entry: Entry) -> None:
         self._waiting.append(entry)
         self._admission.texts += 1
+        if entry.noted is not None:
+            entry.noted.add_done_callback(lambda _: self._changed.set())
         self._changed.set()
 
     def clear(self, reason: str) -> None:
@@ -134,6 +138,9 @@ class Playlist:
 
     def _ready(self) -> bool:
         if not self._waiting or self._holds:
+            return False
+        noted = self._waiting[0].noted
+        if noted is not None and not noted.done():
             return False
         near = not self._channel.performer.pending or self._channel.performer.backlog_ms <= LEAD_MS
         return near and all(e.began_s for e in self._handed)

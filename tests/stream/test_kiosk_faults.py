@@ -84,7 +84,7 @@ async def test_what_the_broker_sends_again_is_not_signed_again(
             await until(lambda: len(ear.ids("finished")) == 2, "both to be signed")
             broker.stop()
         broker.start()
-        await until(lambda: kiosk.duplicates == 2, "both to be sent again, and to be known")
+        await until(lambda: kiosk.orders.duplicates == 2, "both to be sent again, and to be known")
         await ear.insist({"command": "say", "text": "nameless", "id": "new"})  # said anew, it is another
         await until(lambda: len(house.played) == 3, "the new one")
         assert house.played == ["named", "nameless", "nameless"]
