@@ -138,14 +138,13 @@ def captured(call: Call, example: Inputs) -> Call:
 
 
 def _flatten(inputs: Any) -> tuple[list[Tensor], int]:
-    """All tensors of the inputs in a row, and how many levels the pose has."""
+    """All tensors of the inputs in a row, and how many levels the reference has (the pose has one more)."""
     *plain, pose, reference = inputs
-    return [*plain, *pose, *reference.levels, *reference[1:]], len(pose)
+    return [*plain, *pose, *reference.levels, *reference[1:]], len(reference.levels)
 
 
 def _restore(flat: list[Tensor], levels: int) -> Inputs:
-    first = 5
-    pose = tuple(flat[first : first + levels])
-    reference = Reference(tuple(flat[first + levels : first + 2 * levels]), flat[-2], flat[-1])
-    noisy, sigma, previous, known, style = flat[:first]
+    noisy, sigma, previous, known, style, *parts = flat
+    pose, parts = tuple(parts[: levels + 1]), parts[levels + 1 :]
+    reference = Reference(tuple(parts[:levels]), *parts[levels:])
     return noisy, sigma, previous, known, style, pose, reference

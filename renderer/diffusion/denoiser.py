@@ -20,16 +20,27 @@ from torch.nn import functional
 from renderer.diffusion.blocks import Attention, NoiseLevel, Residual
 from renderer.diffusion.config import DenoiserConfig
 from renderer.diffusion.gate import PoseGate, zeroed
+from renderer.diffusion.guess import behind, palette
 
 STILL, RESIDUAL = 0.05, 0.3
 """How far pictures (-1..1) are from their reference where nothing moved, and where something did."""
+COLOURS = 6
+"""Of the reference, to paint with."""
+SAID = COLOURS + 6
+"""What the network says of each pixel: see `preconditioned`."""
+KEPT_AT_FIRST = 4.0
+"""Of the softmax: how far an untrained network prefers its reference to the place behind and the colours."""
 
 
 class Reference(NamedTuple):
-    """A signer, for B rows: features to be added at each level, what attention remembers, the picture."""
+    """A signer, for B rows: features to be added at each level; what attention remembers; the look as one
+    vector [B, told]; colours to paint with [B, COLOURS, 3]; the place behind and the picture [B, 3, S, S]."""
 
     levels: tuple[Tensor, ...]
     remembered: Tensor
+    look: Tensor
+    palette: Tensor
+    behind: Tensor
     picture: Tensor
 
     def repeated(self, rows: int) -> Reference:
@@ -37,7 +48,9 @@ class Reference(NamedTuple):
         return Reference(
             tuple(level[:1].expand(rows, -1, -1, -1) for level in self.levels),
             self.remembered[:, :1].expand(-1, rows, -1, -1, -1),
-            self.picture[:1].expand(rows, -1, -1, -1),
+            self.look[:1].expand(rows, -1),
+            self.palette[:1].expand(rows, -1, -1),
+            *(part[:1].expand(rows, -1, -1, -1) for part in (self.behind, self.picture)),
         )
 
 
@@ -52,17 +65,19 @@ class ReferenceEncoder(nn.Module):
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(widths))
         self.mix = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in widths)
         self.inject = nn.ModuleList(zeroed(nn.Conv2d(w, w, 1)) for w in widths)
+        self.choose = nn.Conv2d(widths[0], COLOURS, 1)
 
-    def forward(self, picture: Tensor, maps: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    def forward(self, picture: Tensor, maps: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
         whole = torch.cat([picture, maps.flatten(1, 2) * 2 - 1], 1)
         level = functional.silu(self.first(functional.pixel_unshuffle(whole, self.patch)))
-        out = []
+        out, chosen = [], level
         for number, (mix, inject) in enumerate(zip(self.mix, self.inject, strict=True)):
             if number:
                 level = functional.silu(self.down[number - 1](level))
             level = level + functional.silu(mix(level))
+            chosen = chosen if number else self.choose(level)
             out.append(inject(level))
-        return tuple(out), level
+        return tuple(out), level, palette(picture, chosen)
 
 
 class Denoiser(nn.Module):
@@ -77,6 +92,7 @@ class Denoiser(nn.Module):
         self.level = NoiseLevel(told)
         self.style = nn.Embedding(len(config.styles), told)
         nn.init.normal_(self.style.weight, std=0.5)
+        self.look = nn.Sequential(nn.Linear(2 * widths[-1], told), nn.SiLU(), nn.Linear(told, told))
         places = config.patch**2
         self.first = nn.Conv2d(6 * places + 1, widths[0], 3, padding=1)
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
@@ -93,19 +109,23 @@ class Denoiser(nn.Module):
             self.up.append(nn.ModuleList(Residual(i, width, told) for i in inner))
         self.middle = Residual(widths[-1], widths[-1], told)
         self.attention = Attention(widths[-1], config.heads)
-        self.last = nn.Sequential(
-            nn.GroupNorm(8, widths[0]), nn.SiLU(), zeroed(nn.Conv2d(widths[0], 3 * places, 3, padding=1))
+        said = zeroed(nn.Conv2d(widths[0], SAID * places, 3, padding=1))
+        self.last = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), said)
+        # whatever is the patch, edges are where the maps have them
+        self.edges = nn.Sequential(
+            nn.Conv2d(SAID + 9, 16, 3, padding=1), nn.SiLU(), zeroed(nn.Conv2d(16, SAID, 3, padding=1))
         )
 
     def open(self, picture: Tensor, maps: Tensor) -> Reference:
         """The signers of pictures [B, 3, S, S] (-1..1) in the pose of maps [B, 3, 3, S, S]."""
-        levels, deepest = self.reference(picture, maps)
-        return Reference(levels, self.attention.remember(deepest), picture)
+        levels, deepest, colours = self.reference(picture, maps)
+        look = self.look(torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1))
+        remembered = self.attention.remember(deepest)
+        return Reference(levels, remembered, look, colours, behind(picture, maps), picture)
 
     def pose(self, maps: Tensor) -> tuple[Tensor, ...]:
-        """maps [B, 3, 3, S, S] -> what `forward` takes of a pose."""
-        out: tuple[Tensor, ...] = self.gate(maps)
-        return out
+        """maps [B, 3, 3, S, S] -> what `forward` takes of a pose: for each level, and for the edges."""
+        return (*self.gate(maps), maps.flatten(1, 2) * 2 - 1)
 
     def forward(
         self,
@@ -123,7 +143,8 @@ class Denoiser(nn.Module):
         there = known[:, None, None, None]
         seen = functional.pixel_unshuffle(torch.cat([noisy, previous * there], 1), patch)
         flag = there.to(seen.dtype).expand(-1, 1, *seen.shape[2:])
-        told = functional.silu(self.level(sigma.float()).to(noisy.dtype) + self.style(style))
+        level = self.level(sigma.float()).to(noisy.dtype)
+        told = functional.silu(level + self.style(style) + reference.look)
         x = self.first(torch.cat([seen, flag], 1))
         kept = []
         for number, (halve, blocks) in enumerate(zip(self.halve, self.down, strict=True)):
@@ -138,22 +159,29 @@ class Denoiser(nn.Module):
             x = torch.cat([x, kept.pop()], 1)
             for block in blocks:  # type: ignore[attr-defined]
                 x = block(x, told)
-        return preconditioned(functional.pixel_shuffle(self.last(x), patch), noisy, sigma, reference.picture)
+        out = functional.pixel_shuffle(self.last(x), patch)
+        out = out + self.edges(torch.cat([out, pose[-1]], 1))
+        return preconditioned(out, noisy, sigma, reference)
 
 
-def preconditioned(out: Tensor, noisy: Tensor, sigma: Tensor, reference: Tensor) -> Tensor:
-    """v, from what the network adds to the best guess there is without it.
+def preconditioned(out: Tensor, noisy: Tensor, sigma: Tensor, reference: Reference) -> Tensor:
+    """v, from what the network says (SAID channels) about the best guess there is without it.
 
-    Were pictures the reference plus noise of variance s^2 in every place, the first two terms would be the
-    mean of v, and the last one its spread times the network's output (after Karras et al. 2022, for v and a
-    mean that is not 0). Most places do not move, so the mean takes s = STILL: with more, noise that is not
-    yet learned away shines through after several steps (benchmarks/LOG.md). The network's share takes s =
-    RESIDUAL, for those that do. An untrained network so draws its reference.
+    The guess is painted: each place is of the reference, of the place behind (where an arm rested), or of the
+    reference's colours (where one is now), in shares that the network says. Were pictures that guess plus
+    noise of variance s^2, the first two terms would be the mean of v, and the last one its spread times the
+    network's residual (after Karras et al. 2022, for v and a mean that is not 0). s is said for each place,
+    between STILL and RESIDUAL: how far the noisy picture knows better. A fixed one either keeps noise where
+    nothing moves or forgets what earlier steps found (benchmarks/LOG.md). An untrained network so draws its
+    reference, somewhat paler.
     """
     sigma = sigma[:, None, None, None].float()
+    residual, unsure, *shares = out.float().split((3, 1, 1, COLOURS + 1), 1)
+    weight = torch.cat([shares[0] + KEPT_AT_FIRST, shares[1]], 1).softmax(1)
+    painted = torch.einsum("bkhw,bkc->bchw", weight[:, 2:], reference.palette.float())
+    guess = weight[:, :1] * reference.picture + weight[:, 1:2] * reference.behind + painted
+    spread_2 = STILL**2 * (RESIDUAL / STILL) ** (2 * torch.sigmoid(unsure - 2))
     alpha_2 = (1 - sigma * sigma).clamp(min=0)
-    still, moved = (alpha_2 * s * s + sigma * sigma for s in (STILL, RESIDUAL))
-    kept, known = sigma * alpha_2.sqrt() * (1 - STILL**2) / still, sigma / still
-    share = RESIDUAL / moved.sqrt()
-    dtype = noisy.dtype
-    return kept.to(dtype) * noisy - known.to(dtype) * reference + share.to(dtype) * out
+    placed, moved = (alpha_2 * s_2 + sigma * sigma for s_2 in (spread_2, RESIDUAL**2))
+    v = (sigma * alpha_2.sqrt() * (1 - spread_2) * noisy - sigma * guess) / placed
+    return (v + RESIDUAL / moved.sqrt() * residual).to(noisy.dtype)

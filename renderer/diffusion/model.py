@@ -16,7 +16,7 @@ from renderer.diffusion.config import DenoiserConfig
 from renderer.diffusion.denoiser import Denoiser
 
 FORMAT: Final = "handstream.video"
-VERSION: Final = 1
+VERSION: Final = 2
 Kind = Literal["teacher", "student"]
 
 

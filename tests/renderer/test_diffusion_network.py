@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from renderer.diffusion.config import SIZES, DenoiserConfig, VideoConfig
-from renderer.diffusion.denoiser import Denoiser
+from renderer.diffusion.denoiser import COLOURS, KEPT_AT_FIRST, Denoiser
 from renderer.diffusion.model import VideoModel
 from renderer.diffusion.samplers import cleaned, ddim, few_step, noised, schedule, velocity
 
@@ -58,9 +58,10 @@ def test_before_training_pose_and_reference_add_nothing_and_after_they_do():
         model = denoiser(alive=alive)
         x, sigma, previous, known, style, maps = told(2)
         reference, pose = model.open(x, maps), model.pose(maps)
-        other, moved = model.open(-x, 1 - maps)._replace(picture=x), model.pose(1 - maps)
+        drawn = {name: getattr(reference, name) for name in ("picture", "behind", "palette")}
+        other, moved = model.open(-x, 1 - maps)._replace(**drawn), model.pose(1 - maps)
         # the last layer begins at zero too, so look at what is injected
-        assert any(bool(level.any()) for level in (*pose, *reference.levels)) == alive
+        assert any(bool(level.any()) for level in (*pose[:-1], *reference.levels)) == alive
         first = model(x, sigma, previous, known, style, pose, reference)
         assert torch.equal(first, model(x, sigma, previous, known, style, moved, reference)) == (not alive)
         assert torch.equal(first, model(x, sigma, previous, known, style, pose, other)) == (not alive)
@@ -72,7 +73,10 @@ def test_an_untrained_network_draws_its_reference_from_noise():
     picture = torch.rand(2, 3, 16, 16) * 2 - 1
     one = torch.ones(2)
     v = model(noise, one, previous, known, style, model.pose(maps), model.open(picture, maps))
-    assert torch.allclose(cleaned(noise, v, one), picture, atol=1e-5)
+    others = torch.zeros(COLOURS + 1)
+    kept = float(torch.cat([torch.tensor([KEPT_AT_FIRST]), others]).softmax(0)[0])
+    assert kept > 0.85
+    assert (cleaned(noise, v, one) - kept * picture).abs().max() < 1 - kept, "the rest: place and colours"
     nothing = torch.zeros(2)  # no noise: the picture that is there stays
     v = model(noise, nothing, previous, known, style, model.pose(maps), model.open(picture, maps))
     assert torch.allclose(cleaned(noise, v, nothing), noise, atol=1e-5)
@@ -88,7 +92,7 @@ def test_the_gate_weighs_each_modality_at_each_place():
     maps = torch.rand(1, 3, 3, 16, 16)
     changed = maps.clone()
     changed[:, 0], changed[:, 2] = 1 - maps[:, 0], 1 - maps[:, 2]
-    before, after = model.pose(maps), model.pose(changed)
+    before, after = model.pose(maps)[:-1], model.pose(changed)[:-1]
     assert max(float((a - b).abs().max()) for a, b in zip(before, after, strict=True)) < 1e-5
     changed[:, 1] = 1 - maps[:, 1]
     assert float((model.pose(changed)[0] - before[0]).abs().max()) > 1e-3
@@ -162,7 +166,7 @@ def test_models_that_do_not_fit_are_told_apart(tmp_path):
     path = folder / "config.json"
     config = json.loads(path.read_text())
     for change, message in (
-        ({"version": 99}, "expected 1"),
+        ({"version": 99}, "expected 2"),
         ({"format": "handstream.other"}, "expected a video model"),
         ({"kind": "pupil"}, "expected teacher or student"),
         ({"denoiser": None}, "describes no network"),

@@ -133,12 +133,19 @@ def _some(clips: Iterable[str], most: int) -> list[str]:
 
 
 def avatar_clips(
-    motions: Sequence[Motion], count: int, frames: int, size: int, signers: Sequence[Look], seed: int = 0
+    motions: Sequence[Motion],
+    count: int,
+    frames: int,
+    size: int,
+    signers: Sequence[Look],
+    seed: int = 0,
+    plain: float = 0.4,
 ) -> Iterator[PictureClip]:
-    """So many clips: the signers in turn, windows of the motions, each in a light and place of its own."""
+    """So many clips: the signers in turn, windows of the motions, each in a light and place of its own, but a
+    share `plain` in the avatar's."""
     with Studio(size) as studio:
         for number, motion in enumerate(windows(motions, count, frames, seed)):
-            look, lit = signers[number % len(signers)], scene(seed * 100_003 + number, size)
+            look, lit = signers[number % len(signers)], scene(seed * 100_003 + number, size, plain)
             yield studio.clip(f"{look.name}-{number:05d}", motion, look, lit)
 
 

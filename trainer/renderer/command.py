@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.renderer.material import Material
+    from trainer.renderer.shared import PictureTraining
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     add_shared_arguments(parser)
     parser.add_argument(
-        "--size", choices=("tiny", "base", "large"), help="64, 256 or 512 pixels; default tiny"
+        "--size", choices=("tiny", "small", "base", "large"), help="64, 96, 256 or 512 pixels; default tiny"
     )
 
 
@@ -58,13 +59,21 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def material_of(args: argparse.Namespace, size: int, signers: int, clips: int, frames: int) -> Material:
+def material_of(args: argparse.Namespace, size: int, config: PictureTraining) -> Material:
     """The pictures given, one clip of each ten held out, or the avatar's."""
     from trainer.renderer.clips import open_clips
     from trainer.renderer.material import Material, avatar_material
 
     if not args.data:
-        return avatar_material(size, signers, clips, frames, args.seed or 0, args.language)
+        return avatar_material(
+            size,
+            config.signers,
+            config.clips,
+            config.frames,
+            args.seed or 0,
+            args.language,
+            plain=config.plain,
+        )
     given = [clip for folder in args.data for clip in open_clips(folder, size)]
     held = given[5::10] or given[-1:]
     return Material([c for c in given if all(c is not h for h in held)] or given, held, [])
@@ -79,7 +88,7 @@ def main(args: argparse.Namespace) -> int:
     if args.size:
         settings["size"] = args.size
     config = configured(RendererTraining, settings)
-    material = material_of(args, config.denoiser.size, config.signers, config.clips, config.frames)
+    material = material_of(args, config.denoiser.size, config)
     train(material.train, material.new_motion, config, args.model, args.device)
     print(f"{args.model}: a teacher of {config.sampler_steps} steps; next: "
           f"`handstream train distill --teacher {args.model} --model STUDENT`")  # fmt: skip

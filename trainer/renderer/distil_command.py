@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
     teacher = VideoModel.open(args.teacher)
     if teacher.kind != "teacher":
         raise ValueError(f"--teacher {args.teacher}: got a student; give the teacher it was distilled from")
-    material = material_of(args, teacher.config.size, config.signers, config.clips, config.frames)
+    material = material_of(args, teacher.config.size, config)
     distil(teacher, material.train, material.new_motion, config, args.model, args.device)
     print(f"{args.model}: a student of {config.student_steps} steps; look at it with `handstream say HELLO "
           f"--renderer diffusion --renderer-model {args.model} --out hello.mp4`")  # fmt: skip

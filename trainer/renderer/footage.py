@@ -77,9 +77,15 @@ class Footage:
         return len(self._motions)
 
     def draws(
-        self, count: int, batch: int, shuffle: float, rollout: float, seed: tuple[int, ...]
+        self,
+        count: int,
+        batch: int,
+        shuffle: float,
+        rollout: float,
+        seed: tuple[int, ...],
+        styled: float = 0.4,
     ) -> list[Draw]:
-        """So many batches; which ones follows from the seed alone."""
+        """So many batches, a share `styled` of any style; which ones follows from the seed alone."""
         rng = np.random.default_rng(list(seed))
         made = []
         for _ in range(count):
@@ -87,7 +93,7 @@ class Footage:
             lags = np.where(rng.random(batch) < 0.6, 1, rng.integers(1, 5, batch))
             lags = np.minimum(lags, frames - self.first[self.clip[frames]])
             lags = np.where(rng.random(batch) < 0.1, 0, lags)
-            styles = np.where(rng.random(batch) < 0.6, 0, rng.integers(len(self.styles), size=batch))
+            styles = np.where(rng.random(batch) < styled, rng.integers(len(self.styles), size=batch), 0)
             shown = np.repeat(frames[:, None], 3, 1)
             mixed = rng.random((batch, 3)) < shuffle
             shown = np.where(mixed, rng.integers(len(self), size=(batch, 3)), shown)

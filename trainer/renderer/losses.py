@@ -10,7 +10,6 @@ would never be learned. So, as in diffusers, one is added to the SNR first: min(
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -54,14 +53,19 @@ def own_previous(
     examples: Examples,
     previous: Tensor,
     before: Tensor,
-    sample: Callable[..., Tensor] = few_step,
+    blur: float = 0.0,
 ) -> Tensor:
-    """The previous picture as the model itself would have drawn it, no gradient: as when served."""
-    if not examples.rollout:
+    """The previous picture as it will be when served: in a rollout as the model itself would have drawn it,
+    no gradient; else the true one. Each with up to `blur` noise (as Ho et al. 2022 for cascades)."""
+    if examples.rollout:
+        with torch.no_grad():
+            predict = predictor(denoiser, examples, before, examples.known, examples.previous_maps)
+            noise = torch.randn_like(previous)
+            previous = few_step(predict, noise, schedule(ROLLOUT_STEPS)).clamp(-1, 1)
+    if not blur:
         return previous
-    with torch.no_grad():
-        predict = predictor(denoiser, examples, before, examples.known, examples.previous_maps)
-        return sample(predict, torch.randn_like(previous), schedule(ROLLOUT_STEPS)).clamp(-1, 1)
+    much = blur * torch.rand(len(previous), 1, 1, 1, device=previous.device)
+    return previous + much * torch.randn_like(previous)
 
 
 def noise_levels(count: int, device: torch.device | str) -> Tensor:

@@ -60,12 +60,14 @@ def avatar_material(
     seed: int = 0,
     languages: Sequence[str] = (),
     held: int = 12,
+    plain: float = 0.4,
 ) -> Material:
-    """Drawn by the avatar. languages: whose alphabets (none: all). held: how many clips of each kind."""
+    """Drawn by the avatar. languages: whose alphabets (none: all). held: how many clips of each kind. plain:
+    share of clips to learn from that are in the avatar's own light and place."""
     motions, kept_back = split(alphabet_motions(languages))
     seen, unseen = signers_of(signers)
     return Material(
-        list(avatar_clips(motions, clips, frames, size, seen, seed)),
+        list(avatar_clips(motions, clips, frames, size, seen, seed, plain)),
         served(kept_back, held, frames, size, seen),
         served(kept_back, held, frames, size, unseen),
     )
