@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from renderer.avatar import SIGNERS
 from stream.config import BACKGROUNDS, NAME, AccessSettings, Config, SignerSettings
+from stream.renderers import add_renderer_arguments, settings_of
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, default=default.fps, help="as the signer has them; default 25")
     parser.add_argument("--background", default="plain", choices=BACKGROUNDS)
     parser.add_argument("--bit-rate", type=int, default=None, help="video bits per second")
+    add_renderer_arguments(parser)
     parser.add_argument("--buffer-ms", type=float, default=50.0, metavar="MS",
                         help="wait for late and lost motion; default %(default)g")  # fmt: skip
     parser.add_argument("--whip", metavar="URL", help="publish the picture to this WHIP endpoint")
@@ -70,6 +72,7 @@ def configuration(args: argparse.Namespace) -> Config:
         height=height,
         fps=args.fps,
         bit_rate=args.bit_rate,
+        video=settings_of(args),
         ice_servers=tuple(args.ice_server),
         access=AccessSettings(tokens=args.tokens, open_to_all=args.open),
         drain_s=0.1,

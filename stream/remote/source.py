@@ -20,14 +20,15 @@ from aiohttp import web
 
 from engine.lexicon.languages import language_info
 from engine.signals import IDLE, MotionFrame
-from renderer.avatar import SIGNERS, AvatarConfig, AvatarRenderer
-from renderer.base import Picture, Renderer
+from renderer.avatar import SIGNERS, AvatarConfig
+from renderer.base import PREFERRED, VIDEO, Picture, Renderer
 from stream.config import Config, SignerSettings
 from stream.errors import Refusal
 from stream.label import label_i420
 from stream.performer import Cast
 from stream.remote.link import Link
 from stream.remote.playout import MS, Playout
+from stream.renderers import Make, choose_drawing
 
 if TYPE_CHECKING:
     from stream.channel import Channel
@@ -183,7 +184,7 @@ class RemoteScheduler:
 
 
 class Labelled:
-    """An avatar whose picture says that it is machine-generated."""
+    """A renderer whose picture says that it is machine-generated."""
 
     def __init__(self, inner: Renderer) -> None:
         self._inner = inner
@@ -218,14 +219,18 @@ class RemoteSource:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def cast(self) -> Cast:
-        """A cast of one remote signer, drawn by our avatars."""
+        """A cast of one remote signer, drawn by our avatars or our video renderer."""
+        drawing = choose_drawing(self._config.video, live=True)
+        below = drawing.below
         languages = {s.language: language_info(s.language) for s in self._config.signers}
         return Cast(
             languages=languages,
             avatars={name: info.description for name, info in SIGNERS.items()},
             scheduler=self._scheduler,
             signer=lambda settings: RemoteSigner(language=settings.language),
-            renderer=self._renderer,
+            renderer=self._renderer(drawing.first),
+            fallback=self._renderer(below) if below is not None else None,
+            preferred=VIDEO if below is not None else PREFERRED,
         )
 
     def _scheduler(self) -> RemoteScheduler:
@@ -234,11 +239,13 @@ class RemoteSource:
         self.scheduler.more = self.link.stats
         return self.scheduler
 
-    def _renderer(self, settings: SignerSettings) -> Renderer:
-        avatar = AvatarRenderer(
-            AvatarConfig(settings.avatar, self._config.width, self._config.height, settings.background)
-        )
-        return Labelled(avatar) if self._labelled else avatar
+    def _renderer(self, make: Make) -> Callable[[SignerSettings], Renderer]:
+        def renderer(settings: SignerSettings) -> Renderer:
+            c = self._config
+            made = make(AvatarConfig(settings.avatar, c.width, c.height, settings.background))
+            return Labelled(made) if self._labelled else made
+
+        return renderer
 
     # -- beside the server
 

@@ -1,5 +1,6 @@
 """The video renderer on the ladder: whatever becomes of it, each motion has its picture (counted)."""
 
+import argparse
 import asyncio
 import contextlib
 import dataclasses
@@ -9,14 +10,17 @@ import pytest
 import torch
 
 from renderer.base import VIDEO
-from renderer.diffusion.config import DenoiserConfig
+from renderer.diffusion.config import DenoiserConfig, VideoConfig
 from renderer.diffusion.denoiser import Denoiser
 from renderer.diffusion.model import VideoModel
 from renderer.diffusion.renderer import VideoRenderer
+from stream import kiosk_command, render_command
 from stream.cast import default_cast
 from stream.cli import main
 from stream.config import Config, SignerSettings, VideoSettings
 from stream.dissolve import Dissolve
+from stream.label import label_i420
+from stream.remote.source import RemoteSource
 from stream.renderers import choose_drawing, file_renderer
 from stream.rendering import RenderThreads
 from stream.shared_renderer import SharedRenderer
@@ -208,6 +212,38 @@ def test_a_wrong_model_or_style_is_told_before_anybody_is_on_air(folder, tmp_pat
     ):
         assert main(["serve", "--port", "0", "--renderer", "diffusion", *wrong]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_kiosks_and_far_signers_are_drawn_by_whom_they_ask_for(folder):
+    """`kiosk` and `render` take --renderer as `serve` does; what `render` passes on bears the label too."""
+    asked = ["--renderer", "diffusion", "--renderer-model", str(folder), "--renderer-device", "cpu"]
+    for command, more in (
+        (kiosk_command, ["--broker", "mqtt://localhost", "--kiosk", "lobby"]),
+        (render_command, ["--from", "http://localhost:1/whep/main"]),
+    ):
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        config = command.configuration(parser.parse_args([*more, *asked, "--size", "96x96"]))
+        assert config.video == VideoSettings("diffusion", folder, device="cpu")
+        plain = command.configuration(parser.parse_args([*more, "--renderer", "avatar"]))
+        assert plain.video == VideoSettings("avatar")
+    source = RemoteSource(config, "http://localhost:1/whep/main", labelled=True)
+    cast, settings = source.cast(), SignerSettings("main", avatar="mira")
+    assert cast.preferred is VIDEO
+    drawn = []
+    with contextlib.ExitStack() as stack:
+        for one in (cast.renderer(settings), cast.fallback(settings), VideoRenderer(video_of(folder))):
+            one.open()
+            stack.callback(one.close)
+            drawn.append(one.render(frame()).i420)
+    assert not np.array_equal(drawn[0], drawn[2])
+    assert np.array_equal(drawn[0], label_i420(drawn[2])), "the video renderer's own, labelled"
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert np.array_equal(label_i420(drawn[1]), drawn[1]), "the avatar's bears it too"
+
+
+def video_of(folder):
+    return VideoConfig(folder, "mira", None, 96, 96, device="cpu")
 
 
 def test_a_file_is_finished_by_the_avatar_where_the_video_renderer_cannot(folder, tmp_path):
