@@ -25,11 +25,16 @@ from engine.skeleton import COCO18_NAMES, FINGERS, HAND_BONES
 from renderer.base import Renderer
 from stream.label import label_i420, label_rgba
 from stream.offline import Performance
+from stream.provenance import ALGORITHM, TAG, append_xmp, png_info
 
 LABEL = "Machine-generated signing (Handstream)"
+POSE_LABEL = "MACHINE_GENERATED_SIGNING_HANDSTREAM"
+"""`.pose` has no place for remarks: a component without points says it by its name."""
 OPAQUE = (".mp4", ".mov")
 NO_TRANSPARENCY = "say: {} holds no transparency; use --out x.webm or x.png, or --background plain"
 Progress = Callable[[int, int], None]
+Seal = Callable[[Path, str, str], None]
+"""Takes a finished file, the label, and the digital source type."""
 
 _LIMBS = (
     (0, 1),
@@ -110,7 +115,8 @@ def write_npz(performance: Performance, path: Path) -> None:
 
 
 def write_pose(performance: Performance, path: Path) -> None:
-    """The 60 keypoints with depth as pose-format v0.1: BODY (18 points), left and right hand (21 each)."""
+    """The 60 keypoints with depth as pose-format v0.1: BODY (18 points), left and right hand (21 each), and
+    `POSE_LABEL` without any."""
     from pose_format import Pose
     from pose_format.numpy import NumPyPoseBody
     from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
@@ -130,6 +136,7 @@ def write_pose(performance: Performance, path: Path) -> None:
         PoseHeaderComponent("LEFT_HAND_LANDMARKS", hand_points, list(HAND_BONES), hand_colours, "XYZC"),
         PoseHeaderComponent("RIGHT_HAND_LANDMARKS", hand_points, list(HAND_BONES), hand_colours, "XYZC"),
     ]
+    components.append(PoseHeaderComponent(POSE_LABEL, [], [], [], "XYZC"))
     header = PoseHeader(
         version=0.1, dimensions=PoseHeaderDimensions(width, height, width), components=components
     )
@@ -144,31 +151,48 @@ def _write_pose(pose: object, file: BinaryIO) -> None:
     pose.write(file)  # type: ignore[attr-defined]
 
 
-def write_video(performance: Performance, renderer: Renderer, path: Path, progress: Progress) -> None:
-    """H.264 in `.mp4` or `.mov`; VP9 with an alpha channel in `.webm` when drawn transparently."""
+def write_video(
+    performance: Performance,
+    renderer: Renderer,
+    path: Path,
+    progress: Progress,
+    source: str = ALGORITHM,
+    seal: Seal | None = None,
+) -> None:
+    """H.264 in `.mp4` or `.mov`; VP9 with an alpha channel in `.webm` when drawn transparently.
+
+    source: IPTC's digital source type, said inside. seal: has the last word on the finished file.
+    """
     motion = performance.motion
     renderer.open()
     try:
-        with replacing(path) as temporary, av.open(str(temporary), "w") as container:
-            container.metadata["title"] = " ".join(g.label for g in performance.glosses)[:200]
-            container.metadata["comment"] = LABEL
-            stream = None
-            for done, frame in enumerate(frames_of(performance), 1):
-                picture = renderer.render(frame)
-                if stream is None:
-                    alpha = picture.alpha is not None
-                    stream = _open_stream(container, path.suffix, motion.fps, alpha)
-                    stream.width, stream.height = picture.width, picture.height
-                if picture.alpha is not None:
-                    image = av.VideoFrame.from_ndarray(label_rgba(renderer.rgba(frame)), format="rgba")
-                    image = image.reformat(format="yuva420p")
-                else:
-                    image = av.VideoFrame.from_ndarray(label_i420(picture.i420), format="yuv420p")
-                image.pts = done - 1
-                container.mux(stream.encode(image))
-                progress(done, len(motion))
-            if stream is not None:
-                container.mux(stream.encode())
+        with replacing(path) as temporary:
+            with av.open(str(temporary), "w") as container:
+                container.metadata["title"] = " ".join(g.label for g in performance.glosses)[:200]
+                container.metadata["comment"] = LABEL
+                if path.suffix == ".webm":
+                    container.metadata[TAG] = source
+                stream = None
+                for done, frame in enumerate(frames_of(performance), 1):
+                    picture = renderer.render(frame)
+                    if stream is None:
+                        alpha = picture.alpha is not None
+                        stream = _open_stream(container, path.suffix, motion.fps, alpha)
+                        stream.width, stream.height = picture.width, picture.height
+                    if picture.alpha is not None:
+                        image = av.VideoFrame.from_ndarray(label_rgba(renderer.rgba(frame)), format="rgba")
+                        image = image.reformat(format="yuva420p")
+                    else:
+                        image = av.VideoFrame.from_ndarray(label_i420(picture.i420), format="yuv420p")
+                    image.pts = done - 1
+                    container.mux(stream.encode(image))
+                    progress(done, len(motion))
+                if stream is not None:
+                    container.mux(stream.encode())
+            if path.suffix in OPAQUE:
+                append_xmp(temporary, LABEL, source)
+            if seal is not None:
+                seal(temporary, LABEL, source)
     finally:
         renderer.close()
 
@@ -190,8 +214,15 @@ def _open_stream(
     return stream
 
 
-def write_sheet(performance: Performance, renderer: Renderer, path: Path, progress: Progress) -> None:
-    """A contact sheet: one labelled picture per gloss.
+def write_sheet(
+    performance: Performance,
+    renderer: Renderer,
+    path: Path,
+    progress: Progress,
+    source: str = ALGORITHM,
+    seal: Seal | None = None,
+) -> None:
+    """A contact sheet: one labelled picture per gloss; source and seal as in `write_video`.
 
     A letter is shown at the end of its hold (its first frames still raise the hand), a sign in mid-movement.
     """
@@ -210,4 +241,6 @@ def write_sheet(performance: Performance, renderer: Renderer, path: Path, progre
     finally:
         renderer.close()
     with replacing(path) as temporary:
-        contact_sheet(pictures).save(temporary, format="PNG")
+        contact_sheet(pictures).save(temporary, format="PNG", pnginfo=png_info(LABEL, source))
+        if seal is not None:
+            seal(temporary, LABEL, source)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from renderer.avatar import SIGNERS
 from stream.config import BACKGROUNDS, NAME, AccessSettings, Config, SignerSettings
-from stream.renderers import add_renderer_arguments, settings_of
+from stream.renderers import add_renderer_arguments, choose_drawing, settings_of
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -84,10 +84,13 @@ class Onwards:
 
     def __init__(self, config: Config, whip: str | None, token: str | None, out: str | None) -> None:
         """Raises ValueError for an address or a file name that cannot be meant."""
+        from stream.provenance import ALGORITHM, TRAINED
         from stream.remote.recorder import Recorder
         from stream.whip import Publisher
 
-        self._recorder = Recorder(out, config.fps) if out else None
+        drawn = choose_drawing(config.video, live=True)
+        source = TRAINED if drawn.below is not None else ALGORITHM
+        self._recorder = Recorder(out, config.fps, source) if out else None
         self._publisher = (
             (lambda b: Publisher(b, whip, token, config.codecs, config.rtc_ice_servers())) if whip else None
         )

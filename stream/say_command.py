@@ -20,6 +20,7 @@ from stream import exports
 from stream.choreographies import add_choreography_arguments, choose_choreography
 from stream.glossers import add_glosser_arguments, choose_glosser
 from stream.offline import Manner, Performance, perform
+from stream.provenance import ALGORITHM, TRAINED, Credentials, check_signable
 from stream.renderers import Drawing, add_renderer_arguments, choose_drawing, file_renderer, settings_of
 
 MAX_REMARKS = 50
@@ -45,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_glosser_arguments(parser)
     add_choreography_arguments(parser)
     add_renderer_arguments(parser)
+    parser.add_argument("--c2pa-certificate", type=Path, metavar="PEM",
+                        help="put a C2PA manifest into the .mp4, .mov or .png, signed with this certificate "
+                        "of yours (chain); see docs/provenance.md")  # fmt: skip
+    parser.add_argument("--c2pa-key", type=Path, metavar="PEM", help="its private key")
     parser.add_argument("--fps", type=float, default=25.0)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -57,6 +62,7 @@ def main(args: argparse.Namespace) -> int:
     if args.pipe == bool(args.text):
         raise ValueError("give either the text or --pipe with lines on stdin, not both and not neither")
     _check(args)
+    credentials = _credentials(args)
     lines = map(_readable, sys.stdin if args.pipe else [" ".join(args.text)])
     drawing = choose_drawing(settings_of(args), live=False)
     lexicon = Lexicon.stack([*(Lexicon.open(path) for path in args.lexicon), Lexicon.default()])
@@ -69,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
         with _bar("signing", args.quiet) as bar:
             performance = perform(lines, lexicon, glosser, manner, bar.show, choreography)
         with _bar("writing", args.quiet) as bar:
-            _write(performance, args, bar, drawing)
+            _write(performance, args, bar, drawing, credentials)
     finally:
         lexicon.close()
     for remark in performance.remarks[:MAX_REMARKS]:
@@ -91,6 +97,16 @@ def _check(args: argparse.Namespace) -> None:
         _look(args)
     if args.background == "transparent" and args.out.suffix in exports.OPAQUE:
         raise ValueError(exports.NO_TRANSPARENCY.format(args.out.suffix))
+
+
+def _credentials(args: argparse.Namespace) -> Credentials | None:
+    """What the file is to be signed with. Raises ValueError for what cannot be."""
+    if args.c2pa_certificate is None and args.c2pa_key is None:
+        return None
+    if args.c2pa_certificate is None or args.c2pa_key is None:
+        raise ValueError("--c2pa-certificate and --c2pa-key: got one of them, expected both")
+    check_signable(args.out)
+    return Credentials(args.c2pa_certificate, args.c2pa_key)
 
 
 def _look(args: argparse.Namespace) -> AvatarConfig:
@@ -121,7 +137,13 @@ class _bar:
         self._bar.close()
 
 
-def _write(performance: Performance, args: argparse.Namespace, bar: _bar, drawing: Drawing) -> None:
+def _write(
+    performance: Performance,
+    args: argparse.Namespace,
+    bar: _bar,
+    drawing: Drawing,
+    credentials: Credentials | None,
+) -> None:
     out: Path = args.out
     if out.suffix == ".npz":
         exports.write_npz(performance, out)
@@ -130,7 +152,9 @@ def _write(performance: Performance, args: argparse.Namespace, bar: _bar, drawin
     else:
         renderer = file_renderer(drawing, _look(args))
         write = exports.write_sheet if out.suffix == ".png" else exports.write_video
-        write(performance, renderer, out, bar.show)
+        trained = drawing.below is not None or args.choreography == "cogeneration"
+        seal = credentials.sign if credentials is not None else None
+        write(performance, renderer, out, bar.show, TRAINED if trained else ALGORITHM, seal)
 
 
 def parse_size(text: str) -> tuple[int, int]:

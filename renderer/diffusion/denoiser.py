@@ -176,12 +176,13 @@ def preconditioned(out: Tensor, noisy: Tensor, sigma: Tensor, reference: Referen
     reference, somewhat paler.
     """
     sigma = sigma[:, None, None, None].float()
-    residual, unsure, *shares = out.float().split((3, 1, 1, COLOURS + 1), 1)
-    weight = torch.cat([shares[0] + KEPT_AT_FIRST, shares[1]], 1).softmax(1)
+    residual, unsure, keep, others = torch.split(out.float(), [3, 1, 1, COLOURS + 1], 1)
+    weight = torch.cat([keep + KEPT_AT_FIRST, others], 1).softmax(1)
     painted = torch.einsum("bkhw,bkc->bchw", weight[:, 2:], reference.palette.float())
     guess = weight[:, :1] * reference.picture + weight[:, 1:2] * reference.behind + painted
     spread_2 = STILL**2 * (RESIDUAL / STILL) ** (2 * torch.sigmoid(unsure - 2))
     alpha_2 = (1 - sigma * sigma).clamp(min=0)
     placed, moved = (alpha_2 * s_2 + sigma * sigma for s_2 in (spread_2, RESIDUAL**2))
     v = (sigma * alpha_2.sqrt() * (1 - spread_2) * noisy - sigma * guess) / placed
-    return (v + RESIDUAL / moved.sqrt() * residual).to(noisy.dtype)
+    whole: Tensor = v + RESIDUAL / moved.sqrt() * residual
+    return whole.to(noisy.dtype)

@@ -38,5 +38,5 @@ def _filled(picture: Tensor, there: Tensor) -> Tensor:
 
 def palette(picture: Tensor, chosen: Tensor) -> Tensor:
     """Colours [B, K, 3]: each a mean over the places that chosen [B, K, h, w] (before softmax) prefers."""
-    small = functional.adaptive_avg_pool2d(picture, chosen.shape[2:])
+    small = functional.adaptive_avg_pool2d(picture, (chosen.shape[2], chosen.shape[3]))
     return torch.einsum("bkn,bcn->bkc", chosen.flatten(2).softmax(2), small.flatten(2))

@@ -18,6 +18,7 @@ import av
 
 from stream.exports import LABEL
 from stream.handoff import Latest
+from stream.provenance import ALGORITHM, TAG, append_xmp
 from stream.shot import Shot
 
 log = logging.getLogger(__name__)
@@ -29,12 +30,14 @@ MICROSECONDS = Fraction(1, 1_000_000)
 class Recorder:
     """See the module. `offer` pictures, then `close`."""
 
-    def __init__(self, path: str, fps: float) -> None:
-        """path: a file, a named pipe, or `-`. Raises ValueError for a suffix that names no format."""
+    def __init__(self, path: str, fps: float, source: str = ALGORITHM) -> None:
+        """path: a file, a named pipe, or `-`. source: IPTC's digital source type. Raises ValueError for a
+        suffix that names no format."""
         suffix = ".ts" if path == "-" else Path(path).suffix.lower()
         if suffix not in FORMATS:
             raise ValueError(f"--out: got {path!r}, expected - or a name ending in {', '.join(FORMATS)}")
         self.path, self.frames, self.failed = path, 0, ""
+        self._source = source
         self._format, self._fps = FORMATS[suffix], Fraction(round(fps * 1000), 1000)
         # y4m knows no times, only a rate
         self._tick = 1 / self._fps if suffix == ".y4m" else MICROSECONDS
@@ -74,6 +77,8 @@ class Recorder:
         first_ns = last = 0
         with av.open(target, "w", format=self._format, options=options) as container:
             container.metadata["comment"] = LABEL
+            if self._format == "matroska":
+                container.metadata[TAG] = self._source
             while (items := self._shots.take()) is not None:
                 for _, shot in items:
                     rows, width = shot.i420.shape
@@ -90,6 +95,8 @@ class Recorder:
                     self.frames += 1
             if stream is not None:
                 container.mux(stream.encode(None))
+        if self._format in ("mp4", "mov") and Path(self.path).is_file():  # a pipe has no end to write at
+            append_xmp(Path(self.path), LABEL, self._source)
 
     def _stream(self, container: Any, width: int, height: int) -> Any:
         if self._format == "yuv4mpegpipe":

@@ -10,6 +10,7 @@ import av
 import pytest
 
 from stream.exports import LABEL
+from stream.provenance import ALGORITHM
 from stream.remote.recorder import FORMATS, Recorder
 from stream.shot import Shot
 from tests.stream.stand_ins import BarRenderer, motion_frame, read_bars
@@ -39,8 +40,11 @@ async def test_what_is_offered_can_be_read_back(tmp_path, suffix):
     recorder = await record(path, shots(30))
     recorder.close()
     assert (recorder.trouble(), recorder.dropped) == ([], 0)
-    with av.open(str(path)) as container:
+    options = {"export_xmp": "1"} if suffix in (".mp4", ".mov") else {}
+    with av.open(str(path), options=options) as container:
         pictures = list(container.decode(video=0))
+        if suffix in (".mp4", ".mov", ".mkv"):
+            assert ALGORITHM in str(container.metadata), "what it is, for programs"
         if suffix in (".mp4", ".mkv"):
             assert LABEL in container.metadata.values() or LABEL in str(container.metadata)
     assert [read_bars(p.to_ndarray(format="yuv420p")[:64]) for p in pictures] == list(range(1, 31))
