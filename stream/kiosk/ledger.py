@@ -53,12 +53,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """number: of its text, 0 without one. noted: done when the command will not be forgotten; holds what was
-    wrong, None when nothing.
+    """number: of its text, 0 without one. noted: begun with the loop's next turn, done when the command will
+    not be forgotten; holds what was wrong, None when nothing.
     """
 
     number: int
-    noted: asyncio.Future[Exception | None]
+    noted: asyncio.Task[Exception | None]
 
 
 class Ledger:
@@ -116,8 +116,8 @@ class Ledger:
                         (number, kiosk, text.id, text.text, text.language, text.deadline_unix_s),
                     )
 
-        noting = asyncio.get_running_loop().run_in_executor(self._thread, self._noted, work)
-        return Taken(number, noting)
+        # A task begins after what its maker does next: the answer is on its way before the disk is asked.
+        return Taken(number, asyncio.create_task(self._noting(work), name=f"note {kiosk}"))
 
     async def known(self, kiosk: str, key: str) -> tuple[str, Answer] | None:
         """Digest and answer of a command that was taken; None, mostly at once, for a new one."""
@@ -176,9 +176,9 @@ class Ledger:
             "ORDER BY number DESC LIMIT 1 OFFSET ?)", (kiosk, kiosk, self._remembered),
         )  # fmt: skip
 
-    def _noted(self, work: Callable[[], None]) -> Exception | None:
+    async def _noting(self, work: Callable[[], None]) -> Exception | None:
         try:
-            work()
+            await self._run(work)
         except Exception as error:  # the disk's boundary
             log.exception("the memory of commands cannot be written")
             self.trouble = True

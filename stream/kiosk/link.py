@@ -93,7 +93,9 @@ class Link:
         self._arrived = asyncio.Event()
         self._retained: dict[str, bytes] = {}
         self._outbox: deque[_Outgoing] = deque()
-        self._to_send, self._to_keep = asyncio.Event(), asyncio.Event()
+        self._ahead: deque[tuple[_Outgoing, asyncio.Task[None]]] = deque()
+        self._forward_to: aiomqtt.Client | None = None
+        self._forwarded, self._to_keep = asyncio.Event(), asyncio.Event()
         self._client: aiomqtt.Client | None = None
         self._kept = False
 
@@ -120,7 +122,7 @@ class Link:
             victim = next((i for i, o in enumerate(self._outbox) if not o.important), 0)
             del self._outbox[victim]
         self._outbox.append(_Outgoing(topic, payload, correlation, important))
-        self._to_send.set()
+        self._forward()
 
     def keep(self, topic: str, payload: bytes) -> None:
         """Publish retained, QoS 1; a newer one under the same topic takes its place."""
@@ -196,25 +198,31 @@ class Link:
             pass
 
     async def _send(self, client: aiomqtt.Client) -> None:
-        """Somebody waits for an answer: it does not wait until the broker has acknowledged the one before."""
-        ahead: deque[tuple[_Outgoing, asyncio.Task[None]]] = deque()
+        self._forward_to = client
         try:
             while True:
-                self._to_send.clear()
-                while ahead and ahead[0][1].done():
-                    ahead[0][1].result()
-                    ahead.popleft()
-                while self._outbox and len(ahead) < SENT_AHEAD:
-                    task = asyncio.create_task(self._deliver(client, self._outbox[0]))
-                    task.add_done_callback(lambda _: self._to_send.set())
-                    ahead.append((self._outbox.popleft(), task))
-                await self._to_send.wait()
+                self._forwarded.clear()
+                while self._ahead and self._ahead[0][1].done():
+                    self._ahead[0][1].result()
+                    self._ahead.popleft()
+                self._forward()
+                await self._forwarded.wait()
         finally:
-            for _, task in ahead:
+            self._forward_to = None
+            for _, task in self._ahead:
                 task.cancel()
-            await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)
-            lost = [message for message, task in ahead if task.cancelled() or task.exception() is not None]
+            await asyncio.gather(*(task for _, task in self._ahead), return_exceptions=True)
+            lost = [m for m, task in self._ahead if task.cancelled() or task.exception() is not None]
             self._outbox.extendleft(reversed(lost))
+            self._ahead.clear()
+
+    def _forward(self) -> None:
+        """Somebody waits for an answer: it does not wait until the broker has acknowledged the one before."""
+        while self._forward_to is not None and self._outbox and len(self._ahead) < SENT_AHEAD:
+            message = self._outbox.popleft()
+            task = asyncio.create_task(self._deliver(self._forward_to, message))
+            task.add_done_callback(lambda _: self._forwarded.set())
+            self._ahead.append((message, task))
 
     async def _deliver(self, client: aiomqtt.Client, message: _Outgoing) -> None:
         properties = _properties(PacketTypes.PUBLISH)

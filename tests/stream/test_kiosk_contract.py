@@ -114,7 +114,7 @@ async def test_the_memory_is_bounded_and_keeps_the_latest():
     assert await ledger.known("gate", f"id:{4 * FORGET_EVERY - 1}") is None
     for number in range(4 * FORGET_EVERY - 50, 4 * FORGET_EVERY):
         assert await ledger.known("lobby", f"id:{number}") == ("d", {"ok": True})
-    ledger.take("lobby", f"id:{number}", "other", {})  # a packet's number, used again
+    await ledger.take("lobby", f"id:{number}", "other", {}).noted  # a packet's number, used again
     assert await ledger.known("lobby", f"id:{number}") == ("other", {})
     await ledger.close()
 
@@ -126,14 +126,16 @@ async def test_texts_that_wait_survive_and_stale_ones_do_not(tmp_path: Path):
     for id, deadline in (("a", None), ("stale", 1.0), ("b", 1e12)):
         text = Waiting(0, id, id, "ase", deadline)
         numbers.append(ledger.take("lobby", f"id:{id}", "d", {"ok": True}, text).number)
-    ledger.take("gate", "id:x", "d", {}, Waiting(0, "x", "x", "ase", None))
+    await ledger.take("gate", "id:x", "d", {}, Waiting(0, "x", "x", "ase", None)).noted
     await ledger.begun(numbers[0])
     await ledger.close()
     assert path.stat().st_mode & 0o077 == 0, "what people say is not for everybody on this machine"
     ledger = Ledger(path, 50)
     assert [text.id for text in await ledger.waiting("lobby", 10)] == ["b"]
     assert await ledger.known("lobby", "id:a") == ("d", {"ok": True}), "known again, also by a new process"
-    assert ledger.take("lobby", "id:c", "d", {}, text).number > max(numbers)
+    taken = ledger.take("lobby", "id:c", "d", {}, text)
+    assert taken.number > max(numbers)
+    assert await taken.noted is None
     await ledger.close()
 
 
