@@ -7,7 +7,9 @@ others compete for this machine.
 
 What is measured: the decoders' step with correction (vectors in, corrected vectors out), at the beginning
 and after thousands of frames; the same decoders recomputing the prefix at frame 300, as one would without a
-cache; four signers in one batch; and the whole choreography, glosses to `MotionFrame`, idle life and all.
+cache; four signers in one batch; the whole choreography, glosses to `MotionFrame`, idle life and all; and
+ticks of a scheduler with four and eight such signers, text to `MotionFrame`, as a server has them, together
+and each alone.
 """
 
 from __future__ import annotations
@@ -27,13 +29,17 @@ from engine.choreography.cogeneration import CORRECTOR, CogenerationChoreography
 from engine.choreography.cogeneration_lanes import CHOICES, Lanes, device_for
 from engine.choreography.cogeneration_model import CogenerationModel
 from engine.corrector import Corrector, CorrectorConfig
+from engine.glossing import PlainGlosser
 from engine.lexicon import Lexicon
-from engine.nn.cogeneration import PROGRESS
+from engine.nn.cogeneration import PROGRESS, STREAMS
 from engine.nn.cogeneration_quick import QuickStep
-from engine.signals import FloatArray, Gloss
+from engine.scheduler import Scheduler
+from engine.signals import Caption, FloatArray, Gloss
+from engine.signer import Signer
 
 GOAL_FPS, GOAL_P99_MS = 200.0, 15.0
 SIGNERS = 4
+WORDS = ("quick", "brown", "foxes", "jump", "lazily", "over", "dozing", "hounds", "vexing", "pickle")
 PREFIX = 300
 
 
@@ -66,23 +72,18 @@ def correctors(model: CogenerationModel) -> tuple[Corrector, str]:
 
 
 def stream(model: CogenerationModel, corrector: Corrector | None, rows: int, frames: int) -> Times:
-    """`frames` steps of `rows` signers: decode all three modalities, correct them. One row steps by hand."""
+    """`frames` steps of `rows` signers: decode all three modalities, correct them, by hand."""
     state = model.network.open(rows, rewind=9)
     correction = None if corrector is None else corrector.open_state(rows)
     told = torch.randn(64, rows, PROGRESS)
     times = Times()
     with torch.inference_mode():
         state.focus.bias.normal_()
-        quick = QuickStep(model.network, state) if rows == 1 else None
+        quick = QuickStep(model.network, state)
         for number in range(frames):
 
             def step(number: int = number) -> None:
-                progress = told[number % 64]
-                if quick is not None:
-                    made = quick.step(progress[:1].numpy())
-                else:
-                    made = model.network.step(progress, state).numpy()
-                vectors = model.channels.widen(made)
+                vectors = model.channels.widen(quick.step(told[number % 64].numpy()))
                 if corrector is not None and correction is not None:
                     corrector.push(torch.from_numpy(vectors), correction)
 
@@ -119,29 +120,48 @@ def whole(choreography: CogenerationChoreography, glosses: list[Gloss], frames: 
     return times
 
 
+def ticks(choreography: CogenerationChoreography, lexicon: Lexicon, signers: int, frames: int) -> Times:
+    """Ticks of a scheduler whose signers spell without a pause, each its own words."""
+    scheduler, times = Scheduler(), Times()
+    cast = {f"s{k}": Signer(lexicon, PlainGlosser(lexicon), language="ase", choreography=choreography)
+            for k in range(signers)}  # fmt: skip
+    for name, signer in cast.items():
+        scheduler.add(name, signer, lambda frame: None)
+    for number in range(frames):
+        for k, signer in enumerate(cast.values()):
+            if signer.pending < 12:
+                word = WORDS[(number + k) % len(WORDS)]
+                signer.say(Caption(word, "ase", seq=number, final=True))
+        times.of(lambda: scheduler.tick(0))
+    scheduler.close()
+    return times
+
+
 def one_speed(folder: Path | None, speed: str, frames: int = 400) -> dict[str, object]:
     """A step of one row that way: how long it takes, and how far at most it is from plain torch's over so
     many frames, each making its own (normalised units)."""
     model = CogenerationModel.open(folder)
     model.network.to(device_for(speed))
-    fast, plain = (Lanes(model.network, 9, name) for name in (speed, "eager"))
+    fast, plain = (Lanes(model.network, model.channels, None, 9, name) for name in (speed, "eager"))
     lanes = fast.take(), plain.take()
-    start = torch.zeros_like(lanes[0].state.history[:, :, 0])
-    tokens = torch.full((1, model.network.config.window), 5, device=start.device)
-    language = torch.zeros(1, dtype=torch.int64, device=start.device)
+    device = model.network.distance.device
+    tokens = torch.full((1, model.network.config.window), 5, device=device)
+    language = torch.zeros(1, dtype=torch.int64, device=device)
     with torch.inference_mode():
         memory = model.network.encode(tokens, language, tokens == 0)
         for lane in lanes:
-            lane.state.reset(start)
-            lane.state.focus.put([0], model.network.focus(memory, tokens))
+            lane.reset(np.zeros((STREAMS, 1, model.network.config.widest), np.float32))
+            lane.focus(model.network.focus(memory, tokens))
         times, apart = Times(), 0.0
         made: list[FloatArray] = []
         for t in range(frames):
             told = ((t % 12) / 12, t % 12 + 1.0, 12.0 - t % 12, 0.0)
-            times.of(lambda told=told: made.append(lanes[0].step(told)))
-            apart = max(apart, float(np.abs(made.pop() - lanes[1].step(told)).max()))
-    device = str(model.network.distance.device)
-    return {"speed": speed, "used": fast.speed, "device": device, "apart": apart} | times.part(50, frames)
+            times.of(lambda told=told: made.append(lanes[0].step(told)[0]))
+            frame, other = (model.channels.narrow(v) for v in (made.pop(), lanes[1].step(told)[0]))
+            apart = max(apart, float(np.abs(frame - other).max()))
+    return {"speed": speed, "used": fast.speed, "device": str(device), "apart": apart} | times.part(
+        50, frames
+    )
 
 
 def main() -> None:
@@ -172,6 +192,12 @@ def main() -> None:
     performed = whole(
         CogenerationChoreography(lexicon, model, corrector=corrector), letters, min(2000, options.frames)
     )
+    frames = min(1000, options.frames)
+    shared = {n: ticks(CogenerationChoreography(lexicon, model, corrector=corrector), lexicon, n, frames)
+              for n in (SIGNERS, 2 * SIGNERS)}  # fmt: skip
+    apart = CogenerationChoreography(lexicon, model, corrector=corrector)
+    apart.together = lambda states: None  # type: ignore[method-assign]
+    each_alone = ticks(apart, lexicon, SIGNERS, frames)
     lexicon.close()
     early, late = one.part(100, 600), one.part(options.frames - 500, options.frames)
     alone = stream(model, None, 1, 400)
@@ -183,6 +209,8 @@ def main() -> None:
         "four_signers": four.part(50, len(four.wall)),
         "prefix_recomputed_at_300": prefix.part(0, len(prefix.wall)),
         "whole_choreography": performed.part(50, len(performed.wall)),
+        **{f"tick_of_{n}_signers": times.part(50, frames) for n, times in shared.items()},
+        f"tick_of_{SIGNERS}_each_alone": each_alone.part(50, frames),
     }
     for name, found in figures.items():
         told = "  ".join(f"{k.removesuffix('_ms')} {v:7.2f}" for k, v in found.items())
@@ -191,8 +219,10 @@ def main() -> None:
     whole_ratio = figures["prefix_recomputed_at_300"]["wall_p50_ms"] / alone.part(50, 400)["wall_p50_ms"]
     rate = {k: 1000 / figures["decode_and_correct"][f"{k}_p50_ms"] for k in ("wall", "cpu")}
     each = {k: 1000 / figures["four_signers"][f"{k}_p50_ms"] for k in ("wall", "cpu")}
+    through = 1000 / figures[f"tick_of_{SIGNERS}_signers"]["wall_p50_ms"]
     print(f"frames a second: {rate['wall']:.0f} (cpu {rate['cpu']:.0f}); "
           f"four signers {each['wall']:.0f} each (cpu {each['cpu']:.0f}); "
+          f"through the scheduler {through:.0f} each; "
           f"cached over recomputed {whole_ratio:.1f}x (cpu {ratio:.1f}x)")  # fmt: skip
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
                             cwd=Path(__file__).parent, check=False).stdout.strip()  # fmt: skip

@@ -33,7 +33,7 @@ from engine.nn.correction_stream import CorrectorState, advance, advance_quickly
 
 __all__ = ["Corrector", "CorrectorConfig", "CorrectorState"]
 
-KIND = "handstream-corrector-2"
+KIND = "handstream-corrector-3"
 
 
 class Corrector(CorrectorNetwork):

@@ -25,6 +25,7 @@ from trainer.configuration import configured, read_settings
 from trainer.corrector import Clip, CorrectorTask, CorrectorTraining, disagreement, train
 from trainer.corrector_clips import paced
 from trainer.corrector_disturbance import Disturbance, DisturbanceConfig, turned
+from trainer.corrector_eval import before_and_after
 from trainer.corrector_losses import Weighting
 from trainer.data.compositions import Composer, CompositionConfig
 from trainer.data.sequences import SequenceWriter
@@ -174,6 +175,24 @@ def test_the_recipes_of_the_shipped_models_are_settings() -> None:
     assert json.loads(json.dumps(dataclasses.asdict(corrector))) == shipped["training"]
     generator = configured(CogenerationTraining, read_settings(folder / "cogeneration.json", []))
     assert generator == CogenerationTraining(loop=generator.loop)
+
+
+def test_the_shipped_corrector_halves_disagreement_and_nothing_gets_further_from_the_truth() -> None:
+    """Words neither model has learned from, all three modalities of both hands spoiled, the one that never
+    moves while spelling among them."""
+    lexicon = Lexicon.default()
+    composer = Composer(lexicon, CompositionConfig())
+    truths = [composer.spell(w, name=w, rate=1.0).motion for w in held_back_words(lexicon, "ase", 6)]
+    disturb = Disturbance(DisturbanceConfig(), torch.Generator().manual_seed(11))
+    spoiled = [disturb(torch.from_numpy(pack(truth))[None])[0].numpy() for truth in truths]
+    found = before_and_after(Corrector.open(CORRECTOR), spoiled, truths)
+    for name in ("wrist", "fingertip"):
+        before, after = found[name]
+        assert before > 0.01
+        assert after < 0.4 * before
+    for name in ("ndtwp", "ndtwp_pose"):
+        before, after = found[name]
+        assert after < before
 
 
 def test_frames_are_compared_with_what_they_show() -> None:
