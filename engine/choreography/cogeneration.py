@@ -15,10 +15,8 @@ Glosses that come late change what was decoded ahead and not yet given out (see 
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
-from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +27,19 @@ from engine.choreography.cogeneration_emit import carry
 from engine.choreography.cogeneration_lanes import CorrectorLike, device_for
 from engine.choreography.cogeneration_model import DEFAULT, CogenerationModel
 from engine.choreography.cogeneration_run import Ahead, Given, Run, Waiting
+from engine.choreography.cogeneration_signing import CogenerationSigning, Source
 from engine.choreography.cogeneration_together import decode_together
 from engine.choreography.config import Timing
 from engine.choreography.lexical import LexiconChoreography, mirror_quaternions
 from engine.choreography.slide import slide_aside
-from engine.choreography.state import LexiconState, Phase
+from engine.choreography.state import Phase
 from engine.choreography.store import MotionSource
 from engine.features import pack, unpack
 from engine.rotations import quaternion_from_rotvec, rotvec_from_quaternion
 from engine.signals import FloatArray, Gloss, MotionFrame
 from engine.skeleton import mirror_expression, mirror_hands, mirror_pose, mirror_smplx
+
+__all__ = ["CORRECTOR", "CogenerationChoreography", "CogenerationSigning", "Source"]
 
 log = logging.getLogger(__name__)
 
@@ -52,58 +53,6 @@ _ASIDE_M = 0.02
 """How far the hand steps aside in a frame, at most."""
 CORRECTOR = DEFAULT.parent / "corrector"
 """The corrector that is shipped."""
-
-
-class Source(Enum):
-    """Who makes the present frames. LEXICON: recordings, and rest."""
-
-    MODEL = auto()
-    LEXICON = auto()
-
-
-@dataclass(eq=False)
-class CogenerationSigning:
-    """One signer's state. `rate` and `left_handed` may be set at any time between steps."""
-
-    life: LexiconState
-    queue: deque[Waiting] = field(default_factory=deque)
-    source: Source = Source.LEXICON
-    run: Run | None = None
-    aside_m: float = 0.0
-    """How far the hand is put aside just now, for a doubled letter."""
-    rate_made: float = 1.0
-    """The rate that the run decodes at."""
-
-    @property
-    def rate(self) -> float:
-        return self.life.rate
-
-    @rate.setter
-    def rate(self, rate: float) -> None:
-        self.life.rate = rate
-
-    @property
-    def left_handed(self) -> bool:
-        return self.life.left_handed
-
-    @left_handed.setter
-    def left_handed(self, left_handed: bool) -> None:
-        self.life.left_handed = left_handed
-
-    @property
-    def pending(self) -> int:
-        """Glosses not yet finished."""
-        lexical = self.life.pending if self.source is Source.LEXICON else 0
-        return len(self.queue) + lexical + (self.run.unfinished if self.run is not None else 0)
-
-    @property
-    def resting(self) -> bool:
-        """Nothing to sign, and the hands lie still."""
-        return self.source is Source.LEXICON and not self.queue and self.life.resting
-
-    @property
-    def skipped(self) -> MutableSequence[tuple[int, str]]:
-        return self.life.skipped
 
 
 class CogenerationChoreography:

@@ -26,166 +26,39 @@ M = 3 modalities, B rows (signers), T frames, C channels (of the widest modality
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from engine.nn.blocks import EncoderBlock
+from engine.nn.cogeneration_config import (
+    BLANK,
+    OTHER,
+    PROGRESS,
+    REST,
+    SPECIALS,
+    STREAMS,
+    CogenerationConfig,
+    progress_features,
+)
+from engine.nn.cogeneration_state import CogenerationState, Focus
 from engine.nn.ring import Reach, Ring, bias_of_kinds
 from engine.nn.threefold import ParallelBlock, Stacked, normed
 
-STREAMS = 3
-BLANK, OTHER, REST = 0, 1, 2
-"""Tokens: nothing known; a gloss the model has no word for; going to rest."""
-SPECIALS = 3
-PROGRESS = 16
-"""How many numbers describe progress, see `progress_features`."""
-_LARGEST = 1 << 16
-
-
-@dataclass(frozen=True)
-class CogenerationConfig:
-    """Sizes. channels: moving channels of pose, hands, smplx. context: frames that self-attention sees;
-    sinks: first frames that it never loses. around: glosses before and after the present one that are seen.
-    anchors: learned frames of each token.
-    """
-
-    tokens: int
-    languages: int = 1
-    channels: tuple[int, int, int] = (56, 96, 140)
-    width: int = 128
-    heads: int = 4
-    layers: int = 3
-    inner: int = 256
-    encoder_width: int = 64
-    encoder_layers: int = 2
-    around: int = 3
-    context: int = 24
-    sinks: int = 2
-    anchors: int = 4
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        sizes = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "channels"}
-        for name, got in [*sizes.items(), *(("channels", c) for c in self.channels)]:
-            least = {"tokens": SPECIALS + 1, "around": 2, "sinks": 0}.get(name, 1)
-            if isinstance(got, bool) or not isinstance(got, int) or not least <= got <= _LARGEST:
-                raise ValueError(
-                    f"CogenerationConfig.{name}: got {got!r}, expected a whole number {least}..{_LARGEST}"
-                )
-        if len(self.channels) != STREAMS:
-            raise ValueError(f"CogenerationConfig.channels: got {self.channels}, expected {STREAMS} numbers")
-        for name, width in (("width", self.width), ("encoder_width", self.encoder_width)):
-            if width % self.heads:
-                raise ValueError(f"CogenerationConfig.{name}: got {width}, no multiple of heads={self.heads}")
-        if self.parameters > 2e9:
-            raise ValueError(
-                f"CogenerationConfig: these sizes make {self.parameters / 1e9:.1f} thousand million weights; "
-                "expected at most 2, about 0.0015 are shipped"
-            )
-
-    @property
-    def window(self) -> int:
-        """Tokens in a window."""
-        return 2 * self.around + 1
-
-    @property
-    def widest(self) -> int:
-        """Channels of the widest modality; the others are padded with zeros."""
-        return max(self.channels)
-
-    @property
-    def parameters(self) -> int:
-        """About how many weights."""
-        block = self.width * (4 * self.width + self.inner) + (2 * self.width + self.inner) * self.width
-        block += 2 * self.encoder_width * self.width
-        ends = (4 * self.widest + PROGRESS + 3 * self.encoder_width) * self.width
-        encoder = self.encoder_layers * 8 * self.encoder_width**2 + self.tokens * self.encoder_width
-        table = self.tokens * STREAMS * self.anchors * self.widest
-        return STREAMS * (self.layers * block + ends) + encoder + table
-
-
-def progress_features(progress: Tensor, elapsed: Tensor, left: Tensor, log_rate: Tensor) -> Tensor:
-    """[..., 16] of progress 0..1, frames elapsed (1 is the first), frames left after this one, log rate."""
-    turns = [progress * (math.pi * k) for k in (1, 2, 4)]
-    waves = [wave for turn in turns for wave in (turn.sin(), turn.cos())]
-    total = elapsed + left
-    near = [(elapsed / 12).clamp(max=1), (left / 12).clamp(max=1), (-elapsed / 2).exp(), (-left / 2).exp()]
-    near += [(-elapsed / 6).exp(), (-left / 6).exp()]
-    return torch.stack([progress, progress**2, *waves, *near, total.log() - 2, log_rate], -1)
-
-
-@dataclass
-class Focus:
-    """What a gloss gives to every frame of it.
-
-    bias [M, B, D]; keys, values [layers, M, B, H, N, Dh]; anchors [M, B, 3 A, C] of the gloss before, the
-    present one and the next.
-    """
-
-    bias: Tensor
-    keys: Tensor
-    values: Tensor
-    anchors: Tensor
-
-    def of(self, rows: Tensor) -> Focus:
-        """The focus of some rows, in that order."""
-        index = rows
-        return Focus(
-            self.bias[:, index], self.keys[:, :, index], self.values[:, :, index], self.anchors[:, index]
-        )
-
-    def put(self, rows: Sequence[int] | Tensor, other: Focus) -> None:
-        """Overwrite the focus of `rows` by another one of as many rows."""
-        index = torch.as_tensor(rows, device=self.bias.device)
-        self.bias.index_copy_(1, index, other.bias)
-        self.keys.index_copy_(2, index, other.keys)
-        self.values.index_copy_(2, index, other.values)
-        self.anchors.index_copy_(1, index, other.anchors)
-
-
-@dataclass
-class CogenerationState:
-    """Streaming state of B rows: preallocated, updated in place.
-
-    history [M, B, rewind + 2, C]: latest frames, normalised. biases [layers, phases, M, H, slots]: attention
-    bias of every phase of the ring. ring: keys and values. focus: of the present gloss of each row.
-    """
-
-    ring: Ring
-    history: Tensor
-    focus: Focus
-    biases: Tensor
-    memory_bias: Tensor  # [layers, M, 1, H, 1, N]
-
-    def reset(self, frame: Tensor, rows: Tensor | None = None) -> None:
-        """Begin anew from a normalised frame [M, B, C], standing still (rows [B] bool; None: all)."""
-        self.ring.reset(rows)
-        wide = frame.unsqueeze(2)  # [M, B, 1, C]
-        if rows is None:
-            self.history.copy_(wide.expand_as(self.history))
-        else:
-            self.history.copy_(torch.where(rows[:, None, None], wide, self.history))
-
-    def rewind(self, steps: int, rows: Tensor | None = None) -> None:
-        """As if the last `steps` steps had never happened. The focus is the caller's to put back."""
-        self.ring.rewind(steps, rows)
-
-    def latest(self) -> tuple[Tensor, Tensor]:
-        """The latest frame and the one before it, each [M, B, C]."""
-        held = self.history.shape[2]
-        together = self.ring.common
-        if together is not None:
-            return self.history[:, :, (together - 1) % held], self.history[:, :, (together - 2) % held]
-        return self.latest_by_tensors()
-
-    def latest_by_tensors(self) -> tuple[Tensor, Tensor]:
-        """As `latest`, whether rows are in step or not."""
-        held, at, rows = self.history.shape[2], self.ring.position, self.ring.row_numbers
-        return self.history[:, rows, (at - 1) % held], self.history[:, rows, (at - 2) % held]
+__all__ = [
+    "BLANK",
+    "OTHER",
+    "PROGRESS",
+    "REST",
+    "SPECIALS",
+    "STREAMS",
+    "CogenerationConfig",
+    "CogenerationState",
+    "Cogenerator",
+    "Focus",
+    "progress_features",
+]
 
 
 class Cogenerator(nn.Module):
