@@ -3,8 +3,8 @@
     python -m stream.bench.target serve [options of `handstream serve`]
 
 Enters: arguments; on standard input, a line for each fault: `raise`, `hang SECONDS`, `slow SECONDS`,
-`encoder`. Leaves: what the server leaves. Nothing of it can be reached from the network, and `handstream
-serve` has none.
+`slow SECONDS EACH`, `encoder`. Leaves: what the server leaves. Nothing of it can be reached from the
+network, and `handstream serve` has none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stream.server import Beside
 from stream.shot import Shot
 
 SLOW_S = 0.1
-"""What each drawing takes longer while it is slow: two and a half frames."""
+"""What each drawing takes longer while it is slow, if not told otherwise: two and a half frames."""
 
 
 ORPHAN_S = 10.0
@@ -40,7 +40,7 @@ class Faults:
     def __init__(self) -> None:
         self._raise = self._encoder = False
         self._hang_s = 0.0
-        self._slow_until_s = 0.0
+        self._slow_until_s, self._slow_s = 0.0, SLOW_S
 
     def order(self, line: str) -> None:
         """Raises ValueError for an order it does not know."""
@@ -52,9 +52,13 @@ class Faults:
         elif what == "hang":
             self._hang_s = float(number)
         elif what == "slow":
-            self._slow_until_s = time.monotonic() + float(number)
+            seconds, _, each = number.partition(" ")
+            self._slow_s = float(each) if each else SLOW_S
+            self._slow_until_s = time.monotonic() + float(seconds)
         else:
-            raise ValueError(f"fault: got {line!r}, expected raise, hang SECONDS, slow SECONDS or encoder")
+            raise ValueError(
+                f"fault: got {line!r}, expected raise, hang SECONDS, slow SECONDS [EACH] or encoder"
+            )
 
     def draw(self) -> None:
         """Before a drawing."""
@@ -65,7 +69,7 @@ class Faults:
         if hang_s:
             time.sleep(hang_s)
         if time.monotonic() < self._slow_until_s:
-            time.sleep(SLOW_S)
+            time.sleep(self._slow_s)
 
     def encode(self) -> None:
         """Before an encoding."""
