@@ -79,11 +79,12 @@ async def measure(server: StampedServer, args: argparse.Namespace) -> tuple[list
                 await post(http, TEXT)
                 every += peer.take()
                 before, began_ns = every[-1:], time.monotonic_ns()
-                queued = await break_it(server, fault)
+                looker = break_it(server, fault)
                 resumed_ns = time.monotonic_ns()
-                if fault == STALL:
+                if looker is not None:
                     await peer.viewer.resync()
                 await asyncio.sleep(args.every)
+                queued = 0 if looker is None else await asyncio.to_thread(looker.ended)
                 after = before + peer.samples
                 if fault == STALL:
                     live = (s.shown_ns for s in after[1:] if s.shown_ns > resumed_ns and s.age_ms <= LIVE_MS)
@@ -98,18 +99,17 @@ async def measure(server: StampedServer, args: argparse.Namespace) -> tuple[list
     return seen, every
 
 
-async def break_it(server: StampedServer, fault: str) -> int:
-    """Do it. A stalled viewer is this process, which stands still; most frames queued for it meanwhile."""
+def break_it(server: StampedServer, fault: str) -> _Looker | None:
+    """Do it. A stalled viewer is this process, standing still; then who looked at what waits for it."""
     if fault != STALL:
         if FAULTS[fault]:
             server.fault(FAULTS[fault])
-        return 0
+        return None
     looker = _Looker(server.url)
     looker.start()
-    time.sleep(STALL_S)  # noqa: ASYNC251 - on purpose: nothing of the viewer moves
+    time.sleep(STALL_S)  # on purpose: nothing of the viewer moves
     looker.ends = True
-    await asyncio.to_thread(looker.join)
-    return looker.most
+    return looker
 
 
 class _Looker(threading.Thread):
@@ -120,6 +120,11 @@ class _Looker(threading.Thread):
         self._url = url
         self.most = 0
         self.ends = False
+
+    def ended(self) -> int:
+        """Most frames that waited."""
+        self.join()
+        return self.most
 
     def run(self) -> None:
         while not self.ends:
