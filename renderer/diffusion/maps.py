@@ -71,6 +71,13 @@ def draw_maps(
     return draw(strokes, frames * 3, size).reshape(frames, 3, 3, size, size)
 
 
+def hand_points_seen(motion: Motion | Sequence[MotionFrame], size: int) -> FloatArray:
+    """Where the avatar's camera has the 21 points of each hand: pixels [T, 2, 21, 2], left then right."""
+    body = load_body()
+    pixels, _ = _project(body.keypoints(*body.fk(_field(motion, "smplx"))), size)
+    return pixels[:, 18:].reshape(len(pixels), 2, 21, 2)
+
+
 def hand_places(motion: Motion | Sequence[MotionFrame], size: int) -> FloatArray:
     """Where the hands are: [T, 2, 3], pixel x and y of each hand's middle and its reach, left then right."""
     smplx = _field(motion, "smplx")

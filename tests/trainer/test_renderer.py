@@ -11,7 +11,7 @@ import torch
 
 from engine.retarget import Recording
 from engine.retarget.recording import BODY_POINTS
-from renderer.diffusion.maps import draw_maps
+from renderer.diffusion.maps import draw_maps, hand_points_seen
 from renderer.diffusion.model import VideoModel
 from renderer.diffusion.samplers import few_step, schedule
 from stream.cli import main
@@ -23,7 +23,7 @@ from trainer.renderer.footage import Footage
 from trainer.renderer.looks import PLAIN, looks, scene
 from trainer.renderer.losses import hand_weight, noise_levels, own_previous, snr_weight
 from trainer.renderer.material import signers_of, split
-from trainer.renderer.measures import flicker, identity_distances, trend
+from trainer.renderer.measures import flicker, identity_distances, read_hands, trend
 from trainer.renderer.styles import restyled
 from trainer.renderer.training import RendererTraining, TeacherTask, train
 from trainer.renderer.videos import checked
@@ -266,6 +266,26 @@ def test_flicker_is_change_where_nothing_changed():
     assert flicker(true, true) == 0
     noisy = np.clip(true.astype(int) + rng.integers(-8, 9, true.shape), 0, 255).astype(np.uint8)
     assert flicker(noisy, true) > 3
+
+
+def test_hands_are_read_against_the_motion_and_the_avatars_own_error():
+    """MediaPipe on the avatar's pictures; on the same moved by half a palm; and on no hands."""
+    [motion] = alphabet_motions(["ase"], most=1)
+    part = motion[len(motion) // 2 - 2 : len(motion) // 2 + 2]
+    with Studio(256) as studio:
+        true = studio.draw(part, looks(1)[0], PLAIN)
+    places = hand_points_seen(part, 256) / 256
+    same = read_hands(true, true, places)
+    assert same.found_true == same.found == len(true)
+    assert same.ratio == 1
+    assert same.error < 0.5, "in palms: the camera's hand is the motion's"
+    raised = places[0, places[0, :, :, 1].mean(1).argmin()]
+    palm = np.linalg.norm(raised[9] - raised[0]) * 256
+    moved = read_hands(np.roll(true, round(0.6 * palm), 2), true, places)
+    assert moved.ratio > 1.15
+    blank = read_hands(np.full_like(true, 128), true, places)
+    assert (blank.found, blank.found_true) == (0, len(true))
+    assert np.isnan(blank.error)
 
 
 def test_identity_is_near_for_the_same_signer_and_far_for_another(clips):

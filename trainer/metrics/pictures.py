@@ -22,7 +22,7 @@ Features = npt.NDArray[np.float64]
 RANDOM = "random convolutions, seed 0, 64 features"
 
 
-def _checked(ours: Pictures, theirs: Pictures) -> None:
+def checked(ours: Pictures, theirs: Pictures) -> None:
     if ours.shape != theirs.shape or ours.ndim != 4 or not len(ours) or ours.dtype != theirs.dtype:
         raise ValueError(
             f"pictures: got {ours.dtype} {ours.shape} and {theirs.dtype} {theirs.shape}; expected two uint8 "
@@ -34,7 +34,7 @@ def ssim(ours: Pictures, theirs: Pictures) -> float:
     """Structural similarity (Wang et al. 2004: Gaussian window, sigma 1.5), mean over pictures and
     channels.
     """
-    _checked(ours, theirs)
+    checked(ours, theirs)
     measure = _skimage().structural_similarity
     options = {"channel_axis": -1, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(
@@ -44,7 +44,7 @@ def ssim(ours: Pictures, theirs: Pictures) -> float:
 
 def psnr(ours: Pictures, theirs: Pictures) -> float:
     """Peak signal-to-noise ratio in dB, mean over pictures; infinite for equal ones."""
-    _checked(ours, theirs)
+    checked(ours, theirs)
     with np.errstate(divide="ignore"):
         measure = _skimage().peak_signal_noise_ratio
         return float(np.mean([measure(a, b, data_range=255) for a, b in zip(ours, theirs, strict=True)]))

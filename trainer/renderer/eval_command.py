@@ -36,6 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=12, help="of a clip (default 12)")
     parser.add_argument("--endurance", type=float, default=0.0, metavar="SECONDS",
                         help="one stream so long: does the signer stay who it is?")  # fmt: skip
+    parser.add_argument("--lpips", type=Path, metavar="FILE",
+                        help="torchvision's AlexNet weights, alexnet-owt-7be5be79.pth")  # fmt: skip
     parser.add_argument("--no-hands", action="store_true", help="do not let MediaPipe look for hands")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write sheet.png, side_by_side.mp4 here")
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
@@ -50,6 +52,11 @@ def main(args: argparse.Namespace) -> int:
 
     if args.threads:
         torch.set_num_threads(args.threads)
+    lpips = None
+    if args.lpips is not None:
+        from trainer.metrics.lpips import Lpips
+
+        lpips = Lpips(args.lpips)
     every = _models(args)
     sets = _clips(args, every[0].model.config.size)
     told: dict[str, dict[str, dict[str, float]]] = {}
@@ -57,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
     first = next(iter(sets))
     for kind, clips in sets.items():
         for sampled in every:
-            numbers, made = figures(sampled, clips, not args.no_hands)
+            numbers, made = figures(sampled, clips, not args.no_hands, lpips)
             told.setdefault(kind, {})[sampled.name] = numbers
             if kind == first:
                 drawn[sampled.name] = made
@@ -66,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
     result: dict[str, object] = {
         "figures": told,
         "fid_features": _fid_features(),
-        "lpips": "not measured: no weights",
+        "lpips_features": "AlexNet, given" if lpips else "not measured: no weights were given",
     }
     if args.endurance:
         clip = sets[first][0]

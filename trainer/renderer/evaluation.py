@@ -5,14 +5,14 @@ Enters: models, held-out clips. Leaves: figures by name, and the pictures. Does 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from engine.signals import Motion
-from renderer.diffusion.maps import draw_maps, hand_places
+from renderer.diffusion.maps import draw_maps, hand_places, hand_points_seen
 from renderer.diffusion.model import VideoModel
 from renderer.diffusion.streaming import FrameStream
 from trainer.metrics.pictures import Pictures, fid, psnr, ssim
@@ -48,9 +48,13 @@ class Sampled:
 
 
 def figures(
-    sampled: Sampled, clips: Sequence[PictureClip], hands: bool
+    sampled: Sampled,
+    clips: Sequence[PictureClip],
+    hands: bool,
+    lpips: Callable[[Pictures, Pictures], float] | None = None,
 ) -> tuple[dict[str, float], list[Pictures]]:
-    """SSIM, PSNR and the others over all clips, and what was drawn. hands: let MediaPipe look."""
+    """SSIM, PSNR and the others over all clips, and what was drawn. hands: let MediaPipe look. lpips: a
+    measure that has its weights."""
     made = [sampled.draw(clip) for clip in clips]
     ours, theirs = np.concatenate(made), np.concatenate([clip.pictures for clip in clips])
     places = np.concatenate([hand_places(clip.motion, clip.size) for clip in clips])
@@ -62,15 +66,21 @@ def figures(
         "flicker": float(np.nanmean([flicker(m, c.pictures) for m, c in zip(made, clips, strict=True)])),
         "identity": identity(made, clips),
     }
+    if lpips is not None:
+        told["lpips"] = lpips(ours, theirs)
     if len(ours) >= FID_LEAST:
         told["fid"] = fid(ours, theirs)
     if hands:
-        reading = read_hands(ours, theirs, range(0, len(ours), max(1, len(ours) // 40)))
+        some = slice(0, None, max(1, len(ours) // 40))
+        where = np.concatenate([hand_points_seen(clip.motion, clip.size) / clip.size for clip in clips])
+        reading = read_hands(ours[some], theirs[some], where[some])
         told |= {
             "hands_looked": float(reading.looked),
             "hands_found_true": float(reading.found_true),
             "hands_found": float(reading.found),
             "hand_error_palms": reading.error,
+            "hand_error_of_the_true": reading.error_true,
+            "hand_error_ratio": reading.ratio,
         }
     return told, made
 

@@ -18,6 +18,8 @@ from trainer.metrics.pictures import Pictures, random_features
 Array = npt.NDArray[np.float64]
 EYE_PX = 512
 """Pictures are enlarged to this before MediaPipe looks: it finds no hands in small ones."""
+SAME_HAND = 2.0
+"""Palms: landmarks further off than this are of something else."""
 STILL = 2
 """A place whose true picture changes by no more than so many of 255 levels is still."""
 HEAD = ((0.02, 0.38), (0.33, 0.67))
@@ -89,37 +91,50 @@ def trend(values: Array, fps: float) -> Trend:
 
 @dataclass(frozen=True)
 class HandReading:
-    """looked: pictures; found_true, found: in how many MediaPipe saw a hand; error: mean distance of the 21
-    landmarks in `made` from those in `true`, in lengths of the palm, where it saw both (NaN: nowhere)."""
+    """looked: pictures; found_true, found: in how many MediaPipe saw the raised hand; error, error_true: mean
+    distance of its 21 landmarks from where the motion has them, in lengths of the palm, in the made and in
+    the true pictures, of those in which it saw both (NaN: nowhere)."""
 
     looked: int
     found_true: int
     found: int
     error: float
+    error_true: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the true pictures' error."""
+        return self.error / self.error_true
 
 
-def read_hands(made: Pictures, true: Pictures, frames: Sequence[int]) -> HandReading:
-    """What MediaPipe hands (the `vision` extra) sees in both. Raises ValueError where it is not installed."""
+def read_hands(made: Pictures, true: Pictures, places: FloatArray) -> HandReading:
+    """What MediaPipe hands (the `vision` extra) sees in both of the raised hand of places [T, 2, 21, 2],
+    shares of the picture. Raises ValueError where it is not installed."""
     try:
         from mediapipe.python.solutions.hands import Hands
     except ImportError as error:
         raise ValueError(
             f"hand keypoints need MediaPipe ({error}); install the extra: pip install 'handstream[vision]'"
         ) from error
+    raised = places[np.arange(len(places)), places[..., 1].mean(2).argmin(1)]
     with Hands(static_image_mode=True, max_num_hands=2, min_detection_confidence=0.5) as eye:
-        seen = [(_highest(eye, true[n]), _highest(eye, made[n])) for n in frames]
-    errors = [
-        np.linalg.norm(ours - theirs, axis=1).mean() / max(np.linalg.norm(theirs[9] - theirs[0]), 1e-6)
-        for theirs, ours in seen
-        if theirs is not None and ours is not None
-    ]
+        seen = [[hand_error(_hands(eye, p[n]), raised[n]) for p in (true, made)] for n in range(len(raised))]
+    both = np.array([pair for pair in seen if None not in pair], np.float64).reshape(-1, 2)
     found_true, found = (sum(pair[which] is not None for pair in seen) for which in (0, 1))
-    return HandReading(len(seen), found_true, found, float(np.mean(errors)) if errors else float("nan"))
+    error_true, error = both.mean(0) if len(both) else (float("nan"), float("nan"))
+    return HandReading(len(seen), found_true, found, float(error), float(error_true))
 
 
-def _highest(eye: object, picture: npt.NDArray[np.uint8]) -> Array | None:
-    """Landmarks [21, 2] of the highest hand, shares of the picture."""
+def hand_error(hands: Sequence[Array], true: FloatArray) -> float | None:
+    """Mean distance of landmarks [21, 2] from the true ones, in palms: of the nearest hand, None where none
+    is within `SAME_HAND`."""
+    palm = max(float(np.linalg.norm(true[9] - true[0])), 1e-6)
+    errors = [float(np.linalg.norm(hand - true, axis=1).mean()) / palm for hand in hands]
+    return min((e for e in errors if e < SAME_HAND), default=None)
+
+
+def _hands(eye: object, picture: npt.NDArray[np.uint8]) -> list[Array]:
+    """Landmarks [21, 2] of every hand that is seen, shares of the picture."""
     large = np.asarray(Image.fromarray(picture).resize((EYE_PX, EYE_PX), Image.Resampling.BICUBIC))
     found = eye.process(large).multi_hand_landmarks  # type: ignore[attr-defined]
-    hands = [np.array([[p.x, p.y] for p in hand.landmark]) for hand in found or ()]
-    return min(hands, key=lambda hand: float(hand[:, 1].mean())) if hands else None
+    return [np.array([[p.x, p.y] for p in hand.landmark]) for hand in found or ()]
