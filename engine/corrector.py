@@ -29,7 +29,7 @@ from engine.checkpoint import open_checkpoint, save_checkpoint
 from engine.features import WIDTH, Normaliser
 from engine.nn.correction_geometry import QuickGeometry
 from engine.nn.correction_network import CorrectorConfig, CorrectorNetwork
-from engine.nn.correction_stream import CorrectorState, advance, advance_quickly, open_state, put
+from engine.nn.correction_stream import CorrectorState, advance, open_state, put
 
 __all__ = ["Corrector", "CorrectorConfig", "CorrectorState"]
 
@@ -70,13 +70,14 @@ class Corrector(CorrectorNetwork):
             )
         apart = self._apart(own) if self.config.geometry else None
         at = state.count[rows]
-        put(state.vectors, 0, rows, at, own)
-        if apart is not None:
-            put(state.apart, 0, rows, at, apart)
         if state.quick is None:
+            put(state.vectors, 0, rows, at, own)
+            if apart is not None:
+                put(state.apart, 0, rows, at, apart)
             out = advance(self, state, rows, at, at, self.enter(own, apart))
         else:
-            out = advance_quickly(state, rows, at, own, apart)
+            told = None if apart is None else apart.numpy()
+            out = torch.from_numpy(state.quick.push(rows.tolist(), at.tolist(), own.numpy(), told))
         state.count[rows] += 1
         return self._spread(out, rows, at - self.config.look_ahead_frames, state)
 

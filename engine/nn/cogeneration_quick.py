@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from engine.nn.cogeneration import STREAMS, CogenerationState, Cogenerator
-from engine.nn.rows import meeting, places
+from engine.nn.rows import meeting, places, product
 from engine.nn.threefold import ParallelBlock, Stacked
 
 Array = npt.NDArray[np.float32]
@@ -99,10 +99,10 @@ class QuickStep:
         phases = places([ring.phase_of(position) for position in positions])
         told = np.broadcast_to(progress, (STREAMS, *progress.shape))
         given = np.concatenate([last, last - before, told], -1)
-        x = np.matmul(given, self._enter) + self._entered + self._about[:, of]
+        x = product(given, self._enter) + self._entered + self._about[:, of]
         for number, block in enumerate(self._blocks):
             x = self._pass(number, block, x, of, at, phases)
-        out = np.matmul(_normed(x), self._leave) + self._left
+        out = product(_normed(x), self._leave) + self._left
         beside, change, weights, gates = np.split(out, self._places, axis=-1)
         where = np.matmul(_softmax(weights)[:, :, None], self._anchors[:, of])[:, :, 0] + beside
         gate, pace = np.split(1 / (1 + np.exp(-gates)), 2, axis=-1)
@@ -122,7 +122,7 @@ class QuickStep:
         phases: slice | list[int],
     ) -> Array:
         width, heads = block.width, block.heads
-        grown = np.matmul(_normed(x), block.grow)
+        grown = product(_normed(x), block.grow)
         grown += block.grown
         split = grown[:, :, : 4 * width].reshape(STREAMS, -1, 4, heads, width // heads)
         query, key, value, ask = (split[:, :, part] for part in range(4))  # each [M, R, H, Dh]
@@ -136,7 +136,7 @@ class QuickStep:
         told = self._glance(ask, memory, worth, self._told[number])
         feed = np.maximum(grown[:, :, 4 * width :], 0)
         joined = np.concatenate([seen, told, feed], -1)
-        return np.asarray(x + np.matmul(joined, block.shrink) + block.shrunk, dtype=np.float32)
+        return np.asarray(x + product(joined, block.shrink) + block.shrunk, dtype=np.float32)
 
     @staticmethod
     def _glance(query: Array, keys: Array, values: Array, bias: Array) -> Array:

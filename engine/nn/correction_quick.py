@@ -17,7 +17,7 @@ from torch import Tensor
 from engine.features import MODALITIES, SLICES
 from engine.nn.correction import FAR, HASTE, LITTLE, STREAMS
 from engine.nn.correction_arms import TURNED
-from engine.nn.rows import meeting, places
+from engine.nn.rows import meeting, places, product
 from engine.signals import FloatArray
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _view(tensor: Tensor) -> FloatArray:
 
 
 class QuickCorrection:
-    """See the module. `advance` is `correction_stream.advance` for rows whose frames still come."""
+    """See the module. `push` is what `Corrector.push` does, in torch."""
 
     def __init__(self, corrector: CorrectorNetwork, state: CorrectorState) -> None:
         c = corrector.config
@@ -79,25 +79,38 @@ class QuickCorrection:
         scaled: FloatArray = x * (weight / length[..., None])
         return scaled
 
-    def enter(self, vectors: FloatArray, apart: FloatArray | None) -> FloatArray:
+    def _enter(self, vectors: FloatArray, apart: FloatArray | None) -> FloatArray:
         """Frames [R, 694] and their disagreements [R, 440] -> states [3, R, D]."""
         normal = (vectors - self.mean) * self.inverse
         states = np.stack(
-            [normal[:, SLICES[name]] @ w + b for (w, b), name in zip(self.embed, MODALITIES, strict=True)]
+            [
+                product(normal[:, SLICES[name]], w) + b
+                for (w, b), name in zip(self.embed, MODALITIES, strict=True)
+            ]
         )
         if apart is not None:
             seen = apart * self.scale
             size = _size(seen)
-            states = states + (seen / (size + np.float32(LITTLE)))[None] @ self.see
+            states = states + product((seen / (size + np.float32(LITTLE)))[None], self.see)
             states += np.log1p(size / np.float32(LITTLE)) * self.much[:, None]
         return np.asarray(states)
 
-    def advance(self, rows: list[int], frames: list[int], x: FloatArray) -> FloatArray:
-        """Put states [3, R, D] of these rows' newest frames in and move every layer on: the corrected frames
-        [R, 694]. rows: rising; a frame before a stream's first comes out as something of no meaning."""
+    def push(
+        self, rows: list[int], frames: list[int], vectors: FloatArray, apart: FloatArray | None
+    ) -> FloatArray:
+        """Put these rows' newest frames [R, 694] in, with their disagreements [R, 440], and move every layer
+        on: the corrected frames [R, 694]. rows: rising; a frame before a stream's first comes out as
+        something of no meaning."""
+        row, slot = meeting(rows, [frame % self.capacity for frame in frames])
+        self.vectors[row, slot] = vectors
+        if apart is not None:
+            self.apart[row, slot] = apart
+        return self._advance(rows, frames, self._enter(vectors, apart))
+
+    def _advance(self, rows: list[int], frames: list[int], x: FloatArray) -> FloatArray:
         of, capacity = places(rows), self.capacity
         for layer in self.layers:
-            made = self._normed(x, layer["norm_attention"]) @ layer["prepare"]
+            made = product(self._normed(x, layer["norm_attention"]), layer["prepare"])
             made = made.reshape(STREAMS, len(rows), 3, self.heads, -1)  # stream, row, which, head, Dh
             made = made.transpose(2, 1, 3, 0, 4)
             newest, frames = frames, [frame - layer["ahead"] for frame in frames]
@@ -120,14 +133,16 @@ class QuickCorrection:
             np.exp(scores, out=scores)
             scores /= scores.sum(-1, keepdims=True)
             seen = (scores @ values.reshape(flat)).transpose(2, 0, 1, 3).reshape(STREAMS, len(rows), -1)
-            x = layer["streams"][:, row, slot] + seen @ layer["out"]
-            inner = np.maximum(self._normed(x, layer["norm_feed"]) @ layer["grow"], 0)
-            x = x + inner @ layer["shrink"]
+            x = layer["streams"][:, row, slot] + product(seen, layer["out"])
+            inner = np.maximum(product(self._normed(x, layer["norm_feed"]), layer["grow"]), 0)
+            x = x + product(inner, layer["shrink"])
         return self._leave(x, *meeting(rows, [frame % capacity for frame in frames]))
 
     def _leave(self, x: FloatArray, row: slice | list[int], slot: int | list[int]) -> FloatArray:
         states = self._normed(x, self.norm)
-        change = np.concatenate([s @ w + b for (w, b), s in zip(self.change, states, strict=True)], -1)
+        change = np.concatenate(
+            [product(s, w) + b for (w, b), s in zip(self.change, states, strict=True)], -1
+        )
         change *= self.spread
         vectors = self.vectors[row, slot]
         if not self.geometry:
@@ -135,7 +150,7 @@ class QuickCorrection:
         apart = self.apart[row, slot]
         change *= np.tanh(_size(apart * self.scale))
         pose, hands, body = (
-            1 / (1 + np.exp(np.float32(-HASTE) * (s @ w + b)))
+            1 / (1 + np.exp(np.float32(-HASTE) * (product(s, w) + b)))
             for (w, b), s in zip(self.gates, states, strict=True)
         )
         flat, told = apart[:, :120].reshape(-1, 60, 2), apart[:, 120:312].reshape(-1, 32, 6)

@@ -145,19 +145,6 @@ def advance(
     return network.leave(x, before, apart)
 
 
-def advance_quickly(
-    state: CorrectorState,
-    rows: npt.NDArray[np.int64],
-    at: npt.NDArray[np.int64],
-    own: Tensor,
-    apart: Tensor | None,
-) -> Tensor:
-    """As `advance` after `enter`, in numpy."""
-    assert state.quick is not None
-    states = state.quick.enter(own.numpy(), None if apart is None else apart.numpy())
-    return torch.from_numpy(state.quick.advance(rows.tolist(), at.tolist(), states))
-
-
 def _bias(table: Tensor, lag: npt.NDArray[np.int64], phase: npt.NDArray[np.int64]) -> Tensor:
     """[R, H, 3, 3 C], or [1, ...] where all rows are in step."""
     if (phase == phase[0]).all() and (lag == lag[0]).all():
