@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
 from importlib.resources import files
 from pathlib import Path
+
+# As `handstream serve` sets it: one core, and no second thread spinning beside it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -33,7 +37,7 @@ def limit_fps(frames: int = 4096) -> float:
     """Frames a second of one hand, were kinematics and their gradient all there is."""
     rig = hand_rig(load_body())
     model = HandModel(rig, *own_hand(rig), np.broadcast_to(np.eye(3), (frames, 3, 3)).copy())
-    angles, force = np.full((frames, ANGLES), 0.1), np.ones((frames, 21, 3))
+    angles, force = np.full((ANGLES, frames), 0.1), np.ones((3, 21, frames))
     model.pull(angles, model.points(angles) + force)
     begun = time.perf_counter()
     for _ in range(5):

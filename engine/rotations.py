@@ -1,20 +1,22 @@
 """Rotations in numpy: axis-angle, matrix, quaternion, 6D; vectorised over leading axes.
 
 Enters and leaves: arrays. Axis-angle is radians; quaternions are (w, x, y, z) with w >= 0; 6D is the first
-two columns of the matrix (Zhou et al. 2019, "On the continuity of rotation representations").
+two columns of the matrix (Zhou et al. 2019, "On the continuity of rotation representations"). Typed for the
+product's float32; float64 goes through as well, and stays so.
 Does not know skeletons.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.signals import FloatArray
 
 _EPS = 1e-8
 
 
-def _entries() -> FloatArray:
+def _entries() -> npt.NDArray[np.float64]:
     """[16, 9]: a rotation matrix's entries, less the identity, from the products of a quaternion's."""
     out = np.zeros((4, 4, 3, 3))
     for i in range(3):
@@ -25,7 +27,7 @@ def _entries() -> FloatArray:
     return out.reshape(16, 9)
 
 
-def _shepperd() -> FloatArray:
+def _shepperd() -> npt.NDArray[np.float64]:
     """[9, 16]: the products of a quaternion's entries times four, less the identity, from a matrix's."""
     out = np.zeros((3, 3, 4, 4))
     for i in range(3):

@@ -116,7 +116,7 @@ def _solve_hands(
         if settling is not None:
             thumb = matrix(angles[:, CMC])
             flat = np.where(np.isin(np.arange(ANGLES), range(*CMC.indices(ANGLES))), 0.0, angles)
-            seen = HandModel(rig, source.base, source.lengths, thumb).points(flat)
+            seen = HandModel(rig, source.base, source.lengths, thumb).points(flat.T)
             angles = settle(rig, angles, seen, clip, settling[0])
     return {
         side: (

@@ -19,6 +19,7 @@ from engine.retarget.source import own_hand
 
 _STAY = np.radians(np.array([12.0, 6, 12, 14] * 4 + [28] * 3 + [22, 10, 22]))
 _JERK_WEIGHT = 0.15 / np.radians(10.0) ** 2
+_LIMIT_WEIGHT = 120.0
 _TOLERANCE = 0.10
 """How deep a thumb may lie wrongly, palm lengths, before a hand without a letter's rule is touched."""
 _EASE_FRAMES = 4
@@ -30,15 +31,15 @@ def settle(
 ) -> Array:
     """Angles [N, 22] of our own hand near `angles` that keep the contacts of the signer's points `seen`.
 
-    seen [N, 21, 3]: the lifted hand in palm lengths, rest axes. clip [N]: as in `lift`. letter: of the
+    seen [3, 21, N]: the lifted hand in palm lengths, rest axes. clip [N]: as in `lift`. letter: of the
     American manual alphabet, where its own rules hold; else None: then only hands that lie badly are touched,
     the others stay as the picture had them. Deterministic.
     """
     rule = ASL_RULES.get(letter or "", ANY)
     if rule not in (ANY, FREE):
         return _relax(rig, angles, seen, clip, rule, iterations)
-    start = angles.copy()
-    start[:, CMC] = 0.0
+    start = angles.T.copy()
+    start[CMC] = 0.0
     base, lengths = own_hand(rig)
     points = HandModel(rig, base, lengths, matrix(angles[:, CMC])).points(start)
     depth = Forces(angles, seen, base, rule).violation(points)
@@ -50,7 +51,7 @@ def settle(
         return angles
     runs = np.cumsum(np.diff(touched, prepend=-2) > 1) + len(touched) * clip[touched]
     out = angles.copy()
-    settled = _relax(rig, angles[touched], seen[touched], runs, rule, iterations)
+    settled = _relax(rig, angles[touched], seen[..., touched], runs, rule, iterations)
     out[touched] += need[touched, None] * (settled - angles[touched])
     return out
 
@@ -78,18 +79,21 @@ def _relax(rig: HandRig, angles: Array, seen: Array, clip: Index, rule: LetterRu
     if rule.crossed:
         stay[[1, 5]] = np.radians(12.0)
         lower[[1, 5]], upper[[1, 5]] = np.radians(-32.0), np.radians(32.0)
+    stays, lowest, highest = (2 / stay**2)[:, None], lower[:, None], upper[:, None]
     model = HandModel(rig, base, lengths, thumb)
     forces = Forces(angles, seen, base, rule)
     joined = (clip[2:] == clip[:-2]) * 1.0
-    current = start.copy()
+    begun = start.T.copy()
+    current = begun.copy()
     adam = Adam(current, 0.025)
     for _ in range(iterations):
         gradient = model.pull(current, forces(model.points(current)))
-        gradient += 2 * (current - start) / stay**2 + 60 * limits_pull(current, lower, upper)
+        gradient += stays * (current - begun) + _LIMIT_WEIGHT * limits_pull(current, lowest, highest)
         gradient += _JERK_WEIGHT * jerk_pull(current, joined)
         adam.step(gradient)
-    current[:, CMC] = rotvec(matrix(current[:, CMC]) @ thumb)
-    return current
+    out = current.T.copy()
+    out[:, CMC] = rotvec(matrix(out[:, CMC]) @ thumb)
+    return out
 
 
 def _fold(angles: Array, bent_deg: tuple[float, float, float]) -> None:

@@ -139,21 +139,21 @@ def test_hand_model_is_the_hand_of_the_body_and_its_gradient_is_right() -> None:
     rig = hand_rig(load_body())
     angles = handshapes(3, rng)
     thumb = Rotation.from_rotvec(angles[:, CMC]).as_matrix()
-    start = angles.copy()
-    start[:, CMC] = 0.0
+    start = angles.T.copy()
+    start[CMC] = 0.0
     model = HandModel(rig, *own_hand(rig), thumb)
     own = forward(rig, rotations(rig, angles), np.broadcast_to(np.eye(3), (3, 3, 3)))
     points = model.points(start)
     assert (
-        np.abs((own - own[:, :1]) / rig.palm_m - points).max() < 0.05
+        np.abs((own - own[:, :1]) / rig.palm_m - points.T).max() < 0.05
     )  # tips are not quite on the bones' lines
     weight = rng.normal(size=points.shape)
     gradient = model.pull(start, weight)
     for i in range(ANGLES):
         step = np.zeros_like(start)
-        step[:, i] = 1e-6
-        numeric = ((model.points(start + step) - model.points(start - step)) * weight).sum((1, 2)) / 2e-6
-        assert np.abs(numeric - gradient[:, i]).max() < 1e-6
+        step[i] = 1e-6
+        numeric = ((model.points(start + step) - model.points(start - step)) * weight).sum((0, 1)) / 2e-6
+        assert np.abs(numeric - gradient[i]).max() < 1e-6
 
 
 def distances(motions: dict[str, Motion], recordings: dict[str, Recording]) -> dict[str, float]:
