@@ -50,8 +50,9 @@ MAX_UNSENT_BYTES = 32 * 1024
 
 PULSE_S, PULSE_COUNT = 2.0, 4
 """Without a report for so long a receiver is taken for stalled, once it has sent a few."""
-PROBE_S = 0.1
-"""A stalled receiver gets one packet so often: the first that arrives makes it ask for what it missed."""
+PROBE_S = 0.06
+"""A stalled receiver gets one packet so often (of every other frame): the first that arrives makes it ask for
+what it missed."""
 
 
 @dataclass
