@@ -8,7 +8,9 @@ import torch
 
 from renderer.diffusion.config import SIZES, DenoiserConfig, VideoConfig
 from renderer.diffusion.denoiser import COLOURS, KEPT_AT_FIRST, Denoiser
+from renderer.diffusion.guess import behind, palette
 from renderer.diffusion.model import VideoModel
+from renderer.diffusion.reference import reference_maps
 from renderer.diffusion.samplers import cleaned, ddim, few_step, noised, schedule, velocity
 
 torch.set_num_threads(1)
@@ -116,6 +118,27 @@ def test_the_cached_reference_is_the_reference():
     pose = model.pose(maps)
     left, right = (model(x, sigma, previous, known, style, pose, r) for r in (one.repeated(3), again))
     assert torch.allclose(left, right, atol=1e-5)
+
+
+def test_the_place_behind_a_signer_is_continued_from_around():
+    """A person on a sloping background: the slope is found again, whoever stands there."""
+    slope = torch.linspace(-1, 1, 48).expand(1, 3, 48, 48)
+    maps = reference_maps(48)
+    person = maps[:, 2:3].amax(2) > 0
+    seen = torch.where(person, torch.rand(1, 3, 48, 48), slope)
+    other = torch.where(person, torch.rand(1, 3, 48, 48), slope)
+    found = behind(seen, maps)
+    assert torch.equal(found, behind(other, maps)), "nothing of the person is in it"
+    assert (found - slope).abs().max() < 0.25
+    assert torch.equal(found[..., :2], slope[..., :2]), "where it was seen it is as seen"
+
+
+def test_colours_of_a_palette_are_those_of_the_places_chosen():
+    picture = torch.zeros(1, 3, 8, 8)
+    picture[:, 0, :, 4:] = 1.0
+    chosen = torch.full((1, 2, 4, 4), -50.0)
+    chosen[:, 0, :, 2:] = chosen[:, 1, :, :2] = 50.0
+    assert torch.allclose(palette(picture, chosen), torch.tensor([[[1.0, 0, 0], [0, 0, 0]]]), atol=1e-5)
 
 
 def test_picture_noise_and_velocity_belong_together():
