@@ -17,6 +17,7 @@ from stream.config import Config, SignerSettings
 from stream.glossers import choose_glosser
 from stream.performer import Cast
 from stream.renderers import choose_drawing
+from stream.word_tables import WordTables
 
 
 def default_cast(config: Config) -> Cast:
@@ -39,9 +40,18 @@ def default_cast(config: Config) -> Cast:
         )
 
     drawing = choose_drawing(config.video, live=True)
+    words = WordTables()
 
     def look(settings: SignerSettings) -> AvatarConfig:
         return AvatarConfig(settings.avatar, config.width, config.height, settings.background)
+
+    def warm(language: str) -> None:
+        lexicon.warm(lexicon.alphabet(language).values())
+        words.warm(language_info(language).spoken)
+
+    def close() -> None:
+        words.close()
+        lexicon.close()
 
     def renderer(settings: SignerSettings) -> Renderer:
         return drawing.first(look(settings))
@@ -56,9 +66,9 @@ def default_cast(config: Config) -> Cast:
         scheduler=lambda: Scheduler(config.fps).open(),
         signer=signer,
         renderer=renderer,
-        warm=lambda language: lexicon.warm(lexicon.alphabet(language).values()),
-        warming=lambda: lexicon.warming,
-        close=lexicon.close,
+        warm=warm,
+        warming=lambda: lexicon.warming or words.warming,
+        close=close,
         fallback=below if drawing.below is not None else None,
         preferred=VIDEO if drawing.below is not None else PREFERRED,
     )
