@@ -29,8 +29,9 @@ class Mesh:
     points, normals [V, 3]; uv [V, 2]; joints, weights uint8 [V, 4] (weights sum to 255); material, light
     uint8 [V];
     faces uint32 [F, 3], counter-clockwise from outside, backs never seen (linings are faces of their own);
-    the first
-    M vertices morph by `unit_moves` float32 [52, M*6] (position and normal); rest [52]: the units already
+    small_faces [F', 3]: fewer over the same vertices, for pictures in which a face would be some pixels
+    large; seen [F], small_seen [F']: whether it can be seen at all (None: not known); the first M vertices
+    morph by `unit_moves` float32 [52, M*6] (position and normal); rest [52]: the units already
     in `points`; fold [59, 3, 4]: bind pose to T-pose per joint; rest_joints [59, 3]: the T-pose;
     texture uint8 [h, w, 3] with row 0 at v = 0; colours [3, 3] sRGB 0..1 of skin, shirt and hair.
     """
@@ -49,6 +50,9 @@ class Mesh:
     rest_joints: FloatArray
     texture: Bytes
     colours: FloatArray
+    small_faces: npt.NDArray[np.uint32]
+    seen: npt.NDArray[np.bool_] | None = None
+    small_seen: npt.NDArray[np.bool_] | None = None
 
 
 @lru_cache(maxsize=8)
@@ -94,4 +98,7 @@ def _joined(
         rest_joints=own["rest_joints"],
         texture=texture,
         colours=(own["colours"] / 255).astype(np.float32),
+        small_faces=both(common["small_faces"], own["hair_small_faces"].astype(np.uint32) + start, np.uint32),
+        seen=own.get("seen"),
+        small_seen=own.get("small_seen"),
     )

@@ -1,10 +1,11 @@
-"""Which triangles can be seen at all: the backs of head, trunk and eyeballs never face the viewer.
+"""Which triangles can be seen at all: scalp under hair and the backs of head, trunk and eyeballs are not.
 
 Enters: a mesh. Leaves: its triangles without those. Does not know GL or motion.
 
 On software GL a triangle costs as much as its pixels, also when it is culled. Arms and hands turn any way
-and keep all of theirs; what belongs to the trunk, the head or an eye turns only so far, and a triangle
-whose normal points further away than that from the viewer is never seen. Measured: a tenth of a frame's time.
+and keep all of theirs; what belongs to the trunk, the head or an eye turns only so far. Of the baked signers
+it is known what is ever seen (`bake.visibility`); of another body, that a triangle whose normal points
+further away from the viewer than its part can turn never is.
 """
 
 from __future__ import annotations
@@ -29,14 +30,29 @@ _TURNS: Final = MappingProxyType({
 degrees of turning or nodding (its collars and the camera's nearness take the rest), -0.5 a trunk 25."""
 
 
-def visible_faces(mesh: Mesh) -> npt.NDArray[np.uint32]:
-    """The mesh's faces [F', 3] without those that never face the viewer; order kept."""
-    limits = np.full(256, -2.0)
-    for name, limit in _TURNS.items():
-        limits[JOINT[name]] = limit
-    strongest = np.take_along_axis(mesh.joints, mesh.weights.argmax(1)[:, None], 1)[:, 0]
-    corners: npt.NDArray[Any] = mesh.points[mesh.faces]  # [F, 3, 3]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    towards = normals[:, 2] / np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
-    faces: npt.NDArray[np.uint32] = mesh.faces[towards >= limits[strongest[mesh.faces]].min(1)]
-    return faces
+def turning(mesh: Mesh) -> npt.NDArray[np.bool_]:
+    """Which vertices [V] belong to trunk, head or eyes."""
+    return np.isin(_strongest(mesh), [JOINT[name] for name in _TURNS])
+
+
+def visible_faces(mesh: Mesh, small: bool = False) -> npt.NDArray[np.uint32]:
+    """The mesh's faces [F', 3], those for small pictures when asked, without those that are never seen: by
+    the mesh's own mask, else (a body that was not baked) by their direction. Order kept."""
+    faces, seen = (mesh.small_faces, mesh.small_seen) if small else (mesh.faces, mesh.seen)
+    if seen is None:
+        limits = np.full(256, -2.0)
+        for name, limit in _TURNS.items():
+            limits[JOINT[name]] = limit
+        corners: npt.NDArray[Any] = mesh.points[faces]  # [F, 3, 3]
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        towards = normals[:, 2] / np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
+        seen = towards >= limits[_strongest(mesh)[faces]].min(1)
+    kept: npt.NDArray[np.uint32] = faces[seen]
+    return kept
+
+
+def _strongest(mesh: Mesh) -> npt.NDArray[Any]:
+    """The joint [V] that moves each vertex most."""
+    most = mesh.weights.argmax(1)[:, None]
+    joint: npt.NDArray[Any] = np.take_along_axis(mesh.joints, most, 1)[:, 0]
+    return joint

@@ -81,6 +81,7 @@ def _mesh(model: Any, names: list[str], betas: FloatArray | None) -> Mesh:
         material=material,
         light=np.full(len(points), 225, np.uint8),
         faces=faces.astype(np.uint32),
+        small_faces=faces.astype(np.uint32),
         unit_moves=_units(model, names, points, joints, skin, faces),
         rest=np.zeros(len(FACE_UNITS), np.float32),
         fold=fold,

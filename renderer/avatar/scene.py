@@ -19,6 +19,9 @@ from renderer.avatar.hidden import visible_faces
 from renderer.avatar.shading import SPHERES
 from renderer.base import DeviceLost
 
+SMALL_PX = 640
+"""Up to this size of picture the mesh with fewer triangles is drawn: the full one's would be three pixels
+large."""
 GREEN = (0, 177, 64)
 """The chroma key of `background="green"`, sRGB."""
 _FIXED = {
@@ -53,7 +56,7 @@ class Scene:
         self._face_bytes = moving * 24
         self._static = gl.buffer(_static(mesh).tobytes())
         self._bones = gl.buffer(reserve=59 * 48, dynamic=True)
-        seen = visible_faces(mesh)
+        seen = visible_faces(mesh, small=max(config.width, config.height) <= SMALL_PX)
         plain = (mesh.uv[seen] == mesh.uv[seen[:, :1]]).all((1, 2))
         self._vertices, self._indices = [], []
         for program, faces in ((device.body, seen[~plain]), (device.plain, seen[plain])):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from renderer.avatar.assets import load_mesh
 from renderer.avatar.bake.assemble import open_bench, shared, signer
 from renderer.avatar.bake.cast import CAST
 from renderer.avatar.bake.geometry import boundary, clip, normals, subdivide
@@ -15,6 +16,7 @@ from renderer.avatar.bake.makehuman import MakeHuman
 from renderer.avatar.bake.occlusion import openness
 from renderer.avatar.bake.rigmap import ALL_NAMES, INDEX, joints_of
 from renderer.avatar.bake.simplify import simplify
+from renderer.avatar.bake.visibility import visible
 from renderer.avatar.config import ASSETS, SIGNERS
 
 
@@ -121,6 +123,8 @@ def test_the_committed_files_are_what_the_bake_makes():
     common = shared(bench)
     order = common.pop("order")
     _, own = signer(bench, CAST["omar"], order)
+    masks = visible(load_mesh("omar"))
+    own |= {"seen": masks[0], "small_seen": masks[1]}
     for name, fresh in (("shared", common), ("omar", own)):
         with np.load(ASSETS / f"{name}.npz") as committed:
             assert set(committed) == set(fresh)

@@ -18,11 +18,13 @@ from PIL import Image
 
 from engine import body
 from engine.skeleton import JOINT_NAMES
+from renderer.avatar.assets import load_mesh
 from renderer.avatar.bake.assemble import Arrays, Bench, open_bench, palms, shared, signer
 from renderer.avatar.bake.cast import CAST
 from renderer.avatar.bake.makehuman import MakeHuman
 from renderer.avatar.bake.paint import paint, skin_map
 from renderer.avatar.bake.smplx_layout import layout, point_joints, point_vertices
+from renderer.avatar.bake.visibility import visible
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -61,7 +63,13 @@ def main(arguments: list[str] | None = None) -> int:
         np.savez_compressed(options.out / f"{name}.npz", **arrays)
         picture = Image.fromarray(paint(bench.data, person, look, where, palms(bench, person))[::-1])
         picture.save(options.out / f"{name}.webp", quality=93, method=6)
-        say(f"{name}: {len(arrays['points']) + len(arrays['hair_points'])} vertices")
+        load_mesh.cache_clear()
+        seen, small_seen = visible(load_mesh(name, options.out))
+        np.savez_compressed(options.out / f"{name}.npz", **arrays, seen=seen, small_seen=small_seen)
+        say(
+            f"{name}: {len(arrays['points']) + len(arrays['hair_points'])} vertices; ever seen are "
+            f"{seen.sum()} of {len(seen)} triangles, {small_seen.sum()} of {len(small_seen)} in small pictures"
+        )
     table = {name: look.description for name, look in CAST.items()}
     (options.out / "signers.json").write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", "utf-8")
     np.savez_compressed(

@@ -107,14 +107,16 @@ def shared(bench: Bench) -> Arrays:
     moving = np.abs(moves).max((0, 2)) > 1e-6
     starts = np.cumsum([0, *(p.rows.shape[0] for p in bench.parts)])
     faces = np.concatenate([p.faces + start for p, start in zip(bench.parts, starts, strict=False)])
+    small = np.concatenate([p.small + start for p, start in zip(bench.parts, starts, strict=False)])
     near = _neighbourly(faces, len(moving))
     order = np.r_[near[moving[near]], near[~moving[near]]]
-    faces = np.argsort(order)[faces]
-    faces = faces[np.argsort(faces.min(1), kind="stable")]
+    faces, small = (np.argsort(order)[f] for f in (faces, small))
+    faces, small = (f[np.argsort(f.min(1), kind="stable")] for f in (faces, small))
     joints, joint_weights = quantised(_all_weights(bench))
     count = int(moving.sum())
     return {
-        "order": order, "faces": faces.astype(np.uint16), "material": material[order].astype(np.uint8),
+        "order": order, "faces": faces.astype(np.uint16), "small_faces": small.astype(np.uint16),
+        "material": material[order].astype(np.uint8),
         "uv": np.concatenate([p.uv for p in bench.parts])[order].astype(np.float32),
         "joints": joints[order], "weights": joint_weights[order],
         "unit_moves": moves[:, order[:count]].astype(np.float16),
@@ -167,13 +169,14 @@ def signer(bench: Bench, look: Look, order: np.ndarray) -> tuple[Figure, Arrays]
             normal.append(turned)
         faces.append(part.faces + start)
         start += len(at)
-    strands, strand_faces, strand_uv, strand_weights = hair(bench.data, person, look.style)
+    strands, strand_faces, strand_small, strand_uv, strand_weights = hair(bench.data, person, look.style)
     strand_normal = normals(strands, strand_faces)
     # The inside of hair is seen beside the face and the neck.
     centre = skull_centre(person)
-    away = strands[strand_faces] - centre
-    seen = (away[..., 1] < 0.06).any(1)
-    strand_faces = np.concatenate([strand_faces, strand_faces[seen][:, ::-1] + len(strands)])
+    low = strands[:, 1] - centre[1] < 0.06
+    strand_faces, strand_small = (
+        np.concatenate([f, f[low[f].any(1)][:, ::-1] + len(strands)]) for f in (strand_faces, strand_small)
+    )
     strands, strand_uv, strand_weights = (
         np.concatenate([x, x]) for x in (strands, strand_uv, strand_weights)
     )
@@ -187,7 +190,8 @@ def signer(bench: Bench, look: Look, order: np.ndarray) -> tuple[Figure, Arrays]
         "fold": person.fold.astype(np.float32), "rest_joints": person.joints_t.astype(np.float32),
         "hair_points": strands.astype(np.float32),
         "hair_normals": _packed(strand_normal), "hair_light": _byte(light[start:]),
-        "hair_faces": strand_faces.astype(np.uint16), "hair_uv": strand_uv.astype(np.float32),
+        "hair_faces": strand_faces.astype(np.uint16), "hair_small_faces": strand_small.astype(np.uint16),
+        "hair_uv": strand_uv.astype(np.float32),
         "hair_joints": joints, "hair_weights": joint_weights,
         "colours": np.array([look.skin, look.shirt, look.hair_colour], np.uint8),
     }  # fmt: skip

@@ -67,9 +67,9 @@ def above_hairline(figure: Figure, style: HairStyle, points: Array) -> Array:
 
 
 def hair(
-    data: MakeHuman, figure: Figure, style: HairStyle, faces_wanted: int = 950
-) -> tuple[Array, Indices, Array, Array]:
-    """points [n, 3], faces [F, 3], uv [n, 2], weights [n, 59]."""
+    data: MakeHuman, figure: Figure, style: HairStyle, faces_wanted: int = 950, small_wanted: int = 600
+) -> tuple[Array, Indices, Indices, Array, Array]:
+    """points [n, 3], faces [F, 3], fewer of them for small pictures [F', 3], uv [n, 2], weights [n, 59]."""
     columns, rows = 72, 40
     centre = skull_centre(figure)
     azimuth = np.linspace(-np.pi, np.pi, columns, endpoint=False)
@@ -89,19 +89,23 @@ def hair(
     faces, cut = clip(faces, over)
     points, over = cut @ points, cut @ over
     points = smooth(points, faces, 2, 0.4 * smoothstep(0.004, 0.02, over))
-    faces, _ = simplify(points, faces, np.zeros_like(faces), np.where(over < 0.02, 3.0, 1.0), faces_wanted)
+    importance = np.where(over < 0.02, 3.0, 1.0)
+    faces, _ = simplify(points, faces, np.zeros_like(faces), importance, faces_wanted)
+    small, _ = simplify(points, faces, np.zeros_like(faces), importance, small_wanted)
     used = np.unique(faces)
     back = np.full(len(points), -1)
     back[used] = np.arange(len(used))
-    points, faces = points[used], back[faces]
+    points, faces, small = points[used], back[faces], back[small]
     if style.knot:
-        points, faces = _with_knot(points, faces, centre, style.knot)
+        ball, round_it = _knot(centre, style.knot)
+        faces, small = (np.concatenate([f, round_it + len(points)]) for f in (faces, small))
+        points = np.concatenate([points, ball])
     d = points - centre
     uv = HAIR.at(np.arctan2(d[:, 0], d[:, 2]) / (2 * np.pi) + 0.5, np.clip(0.55 + d[:, 1] / 0.36, 0, 1))
     weights = np.zeros((len(points), len(INDEX)))
     neck = smoothstep(0.16, 0.34, -d[:, 1])
     weights[:, INDEX["head"]], weights[:, INDEX["neck"]] = 1 - neck, neck
-    return points, faces, uv, weights
+    return points, faces, small, uv, weights
 
 
 def _onto_head(data: MakeHuman, figure: Figure, directions: Array, centre: Array) -> Array:
@@ -167,7 +171,7 @@ def _locks(d: Array) -> Array:
     return np.clip(out / 3.0, -1, 1)
 
 
-def _with_knot(points: Array, faces: Indices, centre: Array, radius: float) -> tuple[Array, Indices]:
+def _knot(centre: Array, radius: float) -> tuple[Array, Indices]:
     columns, rows = 18, 11
     e, a = np.meshgrid(
         np.radians(np.linspace(88, -88, rows)),
@@ -176,7 +180,7 @@ def _with_knot(points: Array, faces: Indices, centre: Array, radius: float) -> t
     )
     ball = np.stack([np.cos(e) * np.sin(a), 0.82 * np.sin(e), np.cos(e) * np.cos(a)], -1).reshape(-1, 3)
     ball = centre + np.array([0, 0.108, -0.078]) + ball * radius
-    return np.concatenate([points, ball]), np.concatenate([faces, _lathe_faces(rows, columns) + len(points)])
+    return ball, _lathe_faces(rows, columns)
 
 
 def _lathe_faces(rows: int, columns: int) -> Indices:

@@ -32,6 +32,11 @@ from renderer.avatar.bake.simplify import simplify
 SKIN, CLOTH, HAIR, EYES, TOOTH, MOUTH = range(6)
 """Materials, as the shader knows them."""
 SKIN_FACES, SHIRT_FACES, TONGUE_FACES = 5600, 2000, 200
+SMALL_SKIN_FACES, SMALL_SHIRT_FACES, SMALL_TONGUE_FACES = 3900, 1400, 90
+"""For pictures in which a triangle of the full mesh would be three pixels large."""
+_EYE_M = 0.045
+"""So near an eye small pictures keep every triangle: else lids would not close on the eyeball, and painted
+lashes would be drawn out of shape."""
 SLEEVE_GAP_M = 0.022
 _INFLATE_M = 0.005
 _COLLAR_M = 0.0035
@@ -44,7 +49,8 @@ _LINING_M = 0.13
 @dataclass(frozen=True)
 class Part:
     """rows [n, V]: vertices as mixtures of MakeHuman's; faces [F, 3]; uv [n, 2] in the atlas; edge [n]:
-    metres to the garment's edge (0 elsewhere); lines: the shirt's vertices that a lining is the inside of."""
+    metres to the garment's edge (0 elsewhere); small [F', 3]: fewer faces over the same vertices; lines: the
+    shirt's vertices that a lining is the inside of."""
 
     name: str
     material: int
@@ -52,6 +58,7 @@ class Part:
     faces: Indices
     uv: Array
     edge: Array
+    small: Indices
     lines: Indices | None = None
 
 
@@ -66,11 +73,12 @@ def shared_parts(data: MakeHuman, base: Figure, weights: Array, liveliness: Arra
         ("teeth", TOOTH, ("helper-upper-teeth", "helper-lower-teeth"), TEETH),
         ("tongue", MOUTH, ("helper-tongue",), TONGUE),
     ):
-        faces = np.concatenate([data.groups[g].faces for g in groups])
+        faces = small = np.concatenate([data.groups[g].faces for g in groups])
         if material == MOUTH:
-            ones = np.ones(len(base.vertices))
-            faces, _ = simplify(base.vertices, faces, np.zeros_like(faces), ones, TONGUE_FACES)
-        parts.append(_plain(name, material, faces, len(data.vertices), tile))
+            ones, none = np.ones(len(base.vertices)), np.zeros_like(faces)
+            faces, _ = simplify(base.vertices, faces, none, ones, TONGUE_FACES)
+            small, _ = simplify(base.vertices, faces, np.zeros_like(faces), ones, SMALL_TONGUE_FACES)
+        parts.append(_plain(name, material, faces, small, len(data.vertices), tile))
     return parts
 
 
@@ -248,9 +256,16 @@ def _skin(data: MakeHuman, base: Figure, weights: Array, liveliness: Array) -> P
     hands = weights[:, hand_joints()].sum(1)
     importance = 1 + 1.5 * hands + 8 * np.clip(liveliness / 0.006, 0, 1)
     faces, corners = simplify(base.vertices, group.faces[seen], group.uv_faces[seen], importance, SKIN_FACES)
+    for side in ("left", "right"):
+        away = np.linalg.norm(base.vertices - base.joints_a[INDEX[f"{side}_eye"]], axis=1)
+        importance += 1e4 * (away < _EYE_M)
+    fewer = simplify(base.vertices, faces, corners, importance, SMALL_SKIN_FACES)
     vertices, texture, faces = _corners(faces, corners)
+    number = {pair: i for i, pair in enumerate(zip(vertices.tolist(), texture.tolist(), strict=True))}
+    pairs = zip(*(part.ravel().tolist() for part in fewer), strict=True)
+    small = np.array([number[pair] for pair in pairs]).reshape(-1, 3)
     return Part("skin", SKIN, _select(vertices, len(data.vertices)), faces, skin_uv(data.uv[texture]),
-                edge[vertices])  # fmt: skip
+                edge[vertices], small)  # fmt: skip
 
 
 def _shirt(data: MakeHuman, base: Figure, weights: Array) -> Part:
@@ -269,21 +284,23 @@ def _shirt(data: MakeHuman, base: Figure, weights: Array) -> Part:
     edge[rim[edge[rim] < 0.02]] = 0.0
     importance = np.where(edge < 0.03, 6.0, 1.0)
     faces, _ = simplify(points, faces, np.zeros_like(faces), importance, SHIRT_FACES)
+    small, _ = simplify(points, faces, np.zeros_like(faces), importance, SMALL_SHIRT_FACES)
     used = np.unique(faces)
     back = np.full(len(points), -1)
     back[used] = np.arange(len(used))
     across = np.clip(edge[used] / 0.0375, 0, 0.8)
     uv = SHIRT.at(across, np.full(len(used), 0.5))
-    return Part("shirt", CLOTH, rows[used], back[faces], uv, edge[used])
+    return Part("shirt", CLOTH, rows[used], back[faces], uv, edge[used], back[small])
 
 
 def _lining(shirt: Part) -> Part:
     """The inside of collar and cuffs: all of the cloth's back that can be seen."""
-    faces = shirt.faces[(shirt.edge[shirt.faces] < _LINING_M).any(1)][:, ::-1]
-    used = np.unique(faces)
+    faces, small = (f[(shirt.edge[f] < _LINING_M).any(1)][:, ::-1] for f in (shirt.faces, shirt.small))
+    used = np.unique(np.concatenate([faces, small]))
     back = np.full(len(shirt.edge), -1)
     back[used] = np.arange(len(used))
-    return Part("lining", CLOTH, shirt.rows[used], back[faces], shirt.uv[used], shirt.edge[used], used)
+    return Part("lining", CLOTH, shirt.rows[used], back[faces], shirt.uv[used], shirt.edge[used],
+                back[small], used)  # fmt: skip
 
 
 def _eye(data: MakeHuman, base: Figure, side: str) -> Part:
@@ -295,10 +312,11 @@ def _eye(data: MakeHuman, base: Figure, side: str) -> Part:
     local = np.full(len(data.vertices), -1)
     local[vertices] = np.arange(len(vertices))
     rows = _select(vertices, len(data.vertices))
-    return Part(f"{side} eye", EYES, rows, local[faces], uv, np.zeros(len(vertices)))
+    return Part(f"{side} eye", EYES, rows, local[faces], uv, np.zeros(len(vertices)), local[faces])
 
 
-def _plain(name: str, material: int, faces: Indices, count: int, tile: Tile) -> Part:
+def _plain(name: str, material: int, faces: Indices, small: Indices, count: int, tile: Tile) -> Part:
     vertices, back = np.unique(faces, return_inverse=True)
     uv = tile.at(np.full(len(vertices), 0.5), np.full(len(vertices), 0.5))
-    return Part(name, material, _select(vertices, count), back.reshape(-1, 3), uv, np.zeros(len(vertices)))
+    return Part(name, material, _select(vertices, count), back.reshape(-1, 3), uv, np.zeros(len(vertices)),
+                np.searchsorted(vertices, small))  # fmt: skip
