@@ -42,6 +42,24 @@ async def test_a_text_is_acknowledged_signed_and_told(house: House):
         assert numbers == sorted(set(numbers))
 
 
+async def test_mosquitto_s_own_programs_ask_and_hear(house: House):
+    """As README says it."""
+    await house.open()
+
+    async def run(*command: str) -> str:
+        where = ("-V", "mqttv5", "-p", str(house.port), "-W", "120")
+        done = await asyncio.create_subprocess_exec(*command, *where, stdout=asyncio.subprocess.PIPE)
+        out, _ = await done.communicate()
+        assert done.returncode == 0, f"{command} ended with {done.returncode}"
+        return out.decode().strip()
+
+    say = json.dumps({"command": "say", "text": "Platform 4 has changed", "id": "rr"})
+    answer = await run("mosquitto_rr", "-q", "1", "-t", "signs/lobby/cmd", "-e", "me/answers", "-m", say)
+    assert json.loads(answer) == {"ok": True, "ack": "say", "id": "rr", "ahead": 0}
+    assert await run("mosquitto_sub", "-C", "1", "-t", "signs/lobby/status") == "online"
+    await until(lambda: house.played == ["Platform 4 has changed"], "it to be signed")
+
+
 async def test_without_response_topic_the_acknowledgement_is_an_event(house: House):
     await house.open()
     async with Ear(house.port) as ear:
