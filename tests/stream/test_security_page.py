@@ -1,5 +1,6 @@
-"""Every test that docs/security.md names as a cure exists and is run."""
+"""Every test that docs/security.md and docs/tested-with.md name exists; what cures a threat is run."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -33,3 +34,14 @@ def test_named_tests_are_collected(file):
     collected = set(re.findall(r"::(\w+)", done.stdout))
     for name in [name for named_in, name in NAMED if named_in == file]:
         assert name in collected, f"{file}: {name} is not there\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+def test_each_input_and_output_names_a_test():
+    page = (ROOT / "docs" / "tested-with.md").read_text()
+    rows = [row for row in page.splitlines() if row[:2] == "| " and not row.startswith("| what ")]
+    assert len(rows) >= 25
+    for row in rows:
+        ((file, name),) = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        written = ast.walk(ast.parse((ROOT / file).read_text()))
+        functions = {f.name for f in written if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert name in functions, f"{file}: there is no {name}"
