@@ -12,6 +12,7 @@ import torch
 from engine.choreography.cogeneration import CORRECTOR, CogenerationChoreography, CogenerationSigning
 from engine.choreography.cogeneration_lanes import ROWS, Bench, Lane, Made, Told
 from engine.choreography.cogeneration_model import CogenerationModel
+from engine.choreography.cogeneration_run import Ahead
 from engine.clock import ManualClock
 from engine.corrector import Corrector
 from engine.features import pack
@@ -149,6 +150,27 @@ def poison(state: CogenerationSigning) -> None:
     lane = state.run.lane
     lane.bench.state.history[:, lane.row] = torch.nan
     lane.bench.state.ring.keys[:, :, lane.row] = torch.nan
+
+
+def test_ways_of_stepping_that_take_one_signer_take_them_in_turn(steps: list[int]) -> None:
+    """Plain torch, as it is where nothing faster can be had: the same frames, without company."""
+    model, corrector = shipped()
+    shown = []
+    for speed in ("hand", "eager"):
+        choreography = CogenerationChoreography(
+            HandMadeLexicon(), model, corrector=corrector, ahead=Ahead(speed=speed)
+        )
+        states = [choreography.open(seed=k) for k in range(2)]
+        for k, state in enumerate(states):
+            choreography.append(letters(WORDS[k]), state)
+        steps.clear()
+        frames = []
+        for _ in range(15):
+            choreography.together(states)
+            frames += [pack(choreography.step(state, 0)) for state in states]
+        assert max(steps) == (2 if speed == "hand" else 1)
+        shown.append(np.stack(frames))
+    np.testing.assert_allclose(shown[0], shown[1], atol=1e-4)
 
 
 def test_rows_are_free_again_whoever_let_go_of_them() -> None:
