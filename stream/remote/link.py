@@ -2,27 +2,24 @@
 
 Enters: the address of a signer (`http://host:8080/whep/main`). Leaves: motion frames as they arrive, and the
 signer's events. Does not know what becomes of them. A connection that fails, or brings no motion for
-`SILENCE_S`, is closed and made again after a pause that doubles up to `MOST_S`.
+`SILENCE_S`, is closed and made again (`stream.endpoint`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urljoin
 
 import aiohttp
 from aiortc import RTCIceServer, RTCPeerConnection, RTCSessionDescription
 
 from engine.signals import MotionFrame
 from stream import rtc, wire
-from stream.rtc import MALFORMED
+from stream.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +29,6 @@ FIRST_S = 10.0
 """Until the first frame: the handshake, perhaps through relays."""
 LEAST_S, MOST_S = 0.25, 8.0
 HTTP_S = 10.0
-MAX_ANSWER_BYTES = 256 * 1024
 
 
 class Link:
@@ -53,32 +49,20 @@ class Link:
         self.url = url
         self.connected = False
         self.connections = self.refused_frames = 0
-        self.last_error = ""
         self.on_connected: Callable[[], None] = lambda: None
         """Called before the first frame of each connection."""
         self._on_motion, self._on_event = on_motion, on_event
-        self._token, self._ice, self._precision = token, tuple(ice_servers), precision
+        self._endpoint = Endpoint(url, token, LEAST_S, MOST_S, MOST_S, HTTP_S, trouble="connecting")
+        self._ice, self._precision = tuple(ice_servers), precision
         self._heard_s = 0.0
-        self._worst = ""
 
     async def run(self) -> None:
         """Join, and join again, until cancelled."""
-        pause_s = LEAST_S
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HTTP_S)) as http:
-            while True:
-                began_s = time.monotonic()
-                try:
-                    await self._join(http)
-                except (*MALFORMED, aiohttp.ClientError, TimeoutError, OSError) as error:
-                    self._complain(f"{error or type(error).__name__}")
-                finally:
-                    self.connected = False
-                pause_s = LEAST_S if time.monotonic() - began_s > MOST_S else min(pause_s * 2, MOST_S)
-                await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))
+        await self._endpoint.keep(self._join)
 
     def trouble(self) -> list[str]:
         """What is wrong just now, in words."""
-        return [] if self.connected else [f"no motion from {self.url}: {self.last_error or 'connecting'}"]
+        return [] if self.connected else [f"no motion from {self.url}: {self._endpoint.trouble}"]
 
     def stats(self) -> dict[str, object]:
         return {
@@ -97,16 +81,12 @@ class Link:
             motion.on("message", self._motion)
             pc.createDataChannel("events").on("message", self._event)
             await pc.setLocalDescription(await pc.createOffer())
-            headers = {"Content-Type": "application/sdp"} | self._bearer()
-            async with http.post(self.url, data=pc.localDescription.sdp, headers=headers) as response:
-                answer = (await response.content.read(MAX_ANSWER_BYTES)).decode("utf-8", "replace")
-                if response.status != 201:
-                    raise ConnectionError(f"{self.url} answered {response.status}: {answer[:300]}")
-                session = urljoin(str(response.url), response.headers.get("Location", ""))
+            answer, session = await self._endpoint.answer(http, pc.localDescription.sdp)
             await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
             await self._watch(pc)
         finally:
-            await asyncio.shield(self._leave(http, pc, session))
+            self.connected = False
+            await asyncio.shield(self._endpoint.leave(http, pc, session))
 
     async def _watch(self, pc: RTCPeerConnection) -> None:
         """Until there is no motion any more."""
@@ -115,30 +95,14 @@ class Link:
         while pc.connectionState not in ("failed", "closed"):
             now_s = time.monotonic()
             if self._heard_s and not self.connected:
-                self.connected, self._worst = True, ""
+                self.connected = True
+                self._endpoint.well()
                 self.connections += 1
                 log.info("motion comes from %s", self.url)
             if now_s - (self._heard_s or began_s) > (SILENCE_S if self._heard_s else FIRST_S):
                 raise ConnectionError("no motion came")
             await asyncio.sleep(0.1)
         raise ConnectionError(f"the connection {pc.connectionState}")
-
-    async def _leave(self, http: aiohttp.ClientSession, pc: RTCPeerConnection, session: str) -> None:
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-            if session:
-                async with http.delete(session, headers=self._bearer()):
-                    pass
-        with contextlib.suppress(TimeoutError, *MALFORMED):
-            await asyncio.wait_for(pc.close(), HTTP_S)
-
-    def _bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
-
-    def _complain(self, error: str) -> None:
-        self.last_error = error[:300]
-        if self.last_error != self._worst:  # the same again and again is said once
-            log.warning("%s: %s; trying again", self.url, self.last_error)
-            self._worst = self.last_error
 
     def _motion(self, data: object) -> None:
         now_ns = time.monotonic_ns()
@@ -148,7 +112,7 @@ class Link:
             frame = wire.decode(data)
         except wire.WireError as error:
             self.refused_frames += 1
-            self._complain(str(error))
+            self._endpoint.complain(str(error))
             return
         if not self._heard_s:
             self.on_connected()

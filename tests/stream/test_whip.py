@@ -92,7 +92,7 @@ async def test_a_refusal_is_told_and_tried_again(broadcast, tmp_path: Path, capl
         await until(lambda: "401" in publisher.last_error)
         assert "who are you" in publisher.trouble()[0]
         assert not publisher.publishing
-        publisher._token = janus.token
+        publisher._endpoint.token = janus.token
         await until(lambda: publisher.publishing)
     assert sum("401" in record.message for record in caplog.records) == 1, "told once, not each time"
 
