@@ -1,27 +1,17 @@
-"""Tokens, quotas, origins, TLS and the door, on a real server with stand-ins for engine and renderer."""
+"""Tokens and quotas, on a real server with stand-ins for engine and renderer."""
 
 import asyncio
-import datetime
-import ipaddress
 import json
-import os
-import signal
-import ssl
 import subprocess
 import sys
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from stream.access import Allowance, Bearer, Gate, Token, digest, read_tokens
-from stream.config import AccessSettings, Config
+from stream.config import AccessSettings
 from stream.errors import Refusal, StartupError
-from stream.server import Server, run
-from tests.stream.stand_ins import light_cast
+from stream.server import Server
 from tests.stream.viewer import Viewer
 
 WAIT_S = 60
@@ -55,9 +45,6 @@ async def ask(
     ):
         text = await answer.text()
         return answer.status, json.loads(text) if text.startswith(("{", "[")) else {}, answer
-
-
-# -- tokens ------------------------------------------------------------------------------------------------
 
 
 async def test_without_tokens_everything_is_open_on_this_machine(server):
@@ -261,169 +248,3 @@ async def test_beyond_this_machine_a_token_or_the_word_open_is_needed(launch, tm
     assert (await ask(guarded, "GET", "signers"))[0] == 401
     opened = await launch(host="0.0.0.0", access=AccessSettings(open_to_all=True))
     assert (await ask(opened, "GET", "signers"))[0] == 200
-
-
-# -- origins -----------------------------------------------------------------------------------------------
-
-
-async def test_pages_of_other_origins_may_not_write_open_sockets_or_watch(launch):
-    server = await launch(allow_origin=("https://friend.example",))
-    url = f"{server.address}signers/main/captions/lines"
-    async with aiohttp.ClientSession() as http:
-        for origin, status in (("https://evil.example", 403), ("null", 403)):
-            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-                await http.ws_connect(url, headers={"Origin": origin})
-            assert refused.value.status == status
-            for path in ("signers/main/text", "whep/main"):
-                async with http.post(f"{server.address}{path}", json={}, headers={"Origin": origin}) as no:
-                    assert no.status == 403
-                    assert "Access-Control-Allow-Origin" not in no.headers
-        socket = await http.ws_connect(url, headers={"Origin": "https://friend.example"})
-        await socket.close()
-
-
-# -- the door ----------------------------------------------------------------------------------------------
-
-
-async def open_raw(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    port = int(server.address.rsplit(":", 1)[1].strip("/"))
-    return await asyncio.open_connection("127.0.0.1", port)
-
-
-async def test_a_connection_that_never_finishes_its_head_is_closed(launch):
-    server = await launch(access=AccessSettings(header_s=1.0))
-    reader, writer = await open_raw(server)
-    silent, other = await open_raw(server)
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-
-    async def drip() -> None:
-        while True:
-            writer.write(b"a")
-            await asyncio.sleep(0.1)
-
-    dripping = asyncio.create_task(drip())
-    try:
-        assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
-        assert await asyncio.wait_for(silent.read(), WAIT_S) == b""
-    finally:
-        dripping.cancel()
-        writer.close()
-        other.close()
-    assert (await ask(server, "GET", "healthz"))[0] == 200
-
-
-@pytest.mark.parametrize("path", ["signers/main/text", "signers/main/captions/text", "whep/main"])
-async def test_a_body_that_never_ends_is_given_up(launch, path):
-    server = await launch(access=AccessSettings(body_s=0.5))
-    reader, writer = await open_raw(server)
-    head = (
-        f"POST /{path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/sdp\r\nContent-Length: 500\r\n\r\n{{"
-    )
-    writer.write(head.encode())
-    answer = await asyncio.wait_for(reader.readline(), WAIT_S)
-    assert b" 408 " in answer
-    writer.close()
-
-
-async def test_one_address_has_so_many_connections_and_gets_them_back(launch):
-    server = await launch(access=AccessSettings(max_connections_per_address=3))
-    held = [await open_raw(server) for _ in range(3)]
-    async with asyncio.timeout(WAIT_S):
-        while server.door.inside["127.0.0.1"] < 3:  # noqa: ASYNC110 - accepting has no event
-            await asyncio.sleep(0.01)
-    reader, writer = await open_raw(server)
-    answer = await asyncio.wait_for(reader.read(), WAIT_S)
-    assert answer.startswith(b"HTTP/1.1 503 ")
-    assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]
-    writer.close()
-    for _, other in held:
-        other.close()
-    async with asyncio.timeout(WAIT_S):
-        while server.door.inside:  # noqa: ASYNC110 - closing has no event
-            await asyncio.sleep(0.01)
-    assert (await ask(server, "GET", "healthz"))[0] == 200
-
-
-async def test_a_body_beyond_the_limit_is_refused_before_it_is_read(launch):
-    server = await launch(max_body_bytes=2048)
-    status, told, _ = await ask(server, "POST", "signers/main/text", body={"text": "x" * 10_000})
-    assert status == 413
-    assert told["remedy"]
-
-
-# -- TLS ---------------------------------------------------------------------------------------------------
-
-
-def certificate(folder, name: str):
-    """A self-signed certificate for 127.0.0.1, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    cert, secret = folder / "cert.pem", folder / "key.pem"
-    cert.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return cert, secret
-
-
-async def trusted(url: str, certificate) -> bool:
-    """Whether the server shows that very certificate."""
-    context = ssl.create_default_context(cafile=str(certificate))
-    try:
-        async with aiohttp.ClientSession() as http, http.get(f"{url}healthz", ssl=context) as answer:
-            return answer.status == 200
-    except aiohttp.ClientConnectorCertificateError:
-        return False
-
-
-async def test_https_and_a_new_certificate_on_sighup(tmp_path):
-    cert, key = certificate(tmp_path, "old")
-    address = asyncio.get_running_loop().create_future()
-    access = AccessSettings(tls_certificate=cert, tls_key=key)
-    config = Config(port=0, width=128, height=64, access=access)
-    task = asyncio.create_task(run(config, light_cast(), ready=address.set_result))
-    try:
-        url = (await asyncio.wait_for(address, WAIT_S)).replace("localhost", "127.0.0.1")
-        assert url.startswith("https://")
-        old = tmp_path / "old.pem"
-        old.write_bytes(cert.read_bytes())
-        assert await trusted(url, old)
-        cert.write_text("broken")
-        os.kill(os.getpid(), signal.SIGHUP)
-        await asyncio.sleep(0)
-        assert await trusted(url, old)
-        certificate(tmp_path, "new")
-        assert not await trusted(url, cert)
-        os.kill(os.getpid(), signal.SIGHUP)
-        async with asyncio.timeout(WAIT_S):
-            while not await trusted(url, cert):  # noqa: ASYNC110 - a signal has no event
-                await asyncio.sleep(0.05)
-    finally:
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(task, WAIT_S)
-
-
-async def test_a_certificate_that_cannot_be_used_is_told_at_start(launch, tmp_path):
-    cert, _ = certificate(tmp_path, "one")
-    with pytest.raises(StartupError, match="PEM"):
-        await launch(access=AccessSettings(tls_certificate=cert, tls_key=tmp_path / "none.pem"))
-    with pytest.raises(ValueError, match="tls-cert"):
-        AccessSettings(tls_key=cert)
