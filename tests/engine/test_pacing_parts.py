@@ -11,6 +11,7 @@ from engine.pacing_memory import Memory
 from engine.pacing_plan import FRONTIER, Item, choose, in_time, price_of_time
 from engine.pacing_words import worth_of
 
+S = 1_000_000_000
 ITEM = st.builds(
     lambda ready, slack, last, pause, value, protected: Item(
         ready, ready + last + slack, last + pause, last, value, protected
