@@ -3,7 +3,8 @@
 The limit: nothing may. Told are the slopes of the delay (ms a minute) and of memory (MB a minute), and what
 is left when everybody has gone: tasks, threads, open files. At the end, connects and closes in quick
 succession. Two delays: the age of every picture at the viewer that stays (drawn to decoded), and, of captions
-that find the signer at rest, text posted to first picture of the first sign.
+that find the signer at rest, text posted to first picture of the first sign. Every minute the renderer is
+killed: how many frames had no new picture?
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from stream.bench.chaos import MOST_FRAMES, longest_run
 from stream.bench.latency import LETTERS, post
 from stream.bench.outcome import Outcome, Plot, Row, Series, percentiles, slope
-from stream.bench.peers import AiortcPeer
+from stream.bench.peers import AiortcPeer, Sample
 from stream.bench.serving import StampedServer
 from stream.bench.viewer import Viewer
 
@@ -31,6 +33,9 @@ LEFT = {"tasks": "handstream_tasks", "threads": "handstream_threads", "files": "
 POOL = 'handstream_threads{kind="asyncio"}'
 """Idle workers that the event loop keeps for later; at most four more than there are cores."""
 SETTLE_S = 60.0
+SEEN_S = 3.0
+"""Before and after the renderer was killed: pictures that are looked at."""
+REMEMBERED = 1000
 WARM_VISITS = 20
 
 
@@ -41,6 +46,10 @@ class Diary:
     memory: list[tuple[float, float]] = field(default_factory=list)
     ages: list[tuple[float, float]] = field(default_factory=list)
     delays: list[tuple[float, float]] = field(default_factory=list)
+    missed: list[int] = field(default_factory=list)
+    """Frames in a row without a new picture after each time that the renderer was killed."""
+    missed_before: list[int] = field(default_factory=list)
+    recent: list[Sample] = field(default_factory=list)
     pictures: int = 0
     captions: int = 0
     comers: int = 0
@@ -50,6 +59,8 @@ class Diary:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=30.0, help="default %(default)s")
     parser.add_argument("--guests", type=int, default=2, help="viewers that come and go at any time")
+    parser.add_argument("--kill-every", type=float, default=60.0, metavar="SECONDS",
+                        help="how often the renderer is killed, 0: never; default %(default)s")  # fmt: skip
     parser.add_argument("--connects", type=int, default=200, help="connects and closes at the end")
 
 
@@ -74,6 +85,7 @@ async def measure(server: StampedServer, args: argparse.Namespace) -> Outcome:
     work = [
         asyncio.create_task(speak(server.url, peer, diary, began_s)),
         asyncio.create_task(watch(server, peer, diary, began_s)),
+        asyncio.create_task(kill(server, peer, diary, args.kill_every)),
         *(asyncio.create_task(come_and_go(server.url, diary, seed)) for seed in range(args.guests)),
     ]
     done, _ = await asyncio.wait(work, timeout=args.minutes * 60, return_when=asyncio.FIRST_EXCEPTION)
@@ -116,9 +128,28 @@ async def watch(server: StampedServer, peer: AiortcPeer, diary: Diary, began_s: 
         diary.memory.append((at_s, metrics["process_resident_memory_bytes"] / 1e6))
         samples, peer.samples[:] = list(peer.samples), peer.samples[-1:]
         diary.pictures += len(samples)
+        diary.recent = [*diary.recent, *samples][-REMEMBERED:]
         if samples:
             ages = sorted(sample.age_ms for sample in samples)
             diary.ages.append((at_s, ages[len(ages) // 2]))
+
+
+async def kill(server: StampedServer, peer: AiortcPeer, diary: Diary, every_s: float) -> None:
+    """Have the renderer die again and again, and count what the viewer that stays missed."""
+
+    def missed(from_ns: int, until_ns: int) -> int:
+        samples = (*diary.recent, *peer.samples)
+        return longest_run([sample for sample in samples if from_ns <= sample.shown_ns < until_ns])
+
+    seen_ns = round(SEEN_S * 1e9)
+    while True:
+        await asyncio.sleep(max(0.0, every_s - SEEN_S) if every_s else 3600.0)
+        if every_s:
+            began_ns = time.monotonic_ns()
+            server.fault("raise")
+            await asyncio.sleep(SEEN_S)
+            diary.missed_before.append(missed(began_ns - seen_ns, began_ns))
+            diary.missed.append(missed(began_ns - seen_ns // 10, began_ns + seen_ns))
 
 
 async def come_and_go(url: str, diary: Diary, seed: int) -> None:
@@ -231,6 +262,10 @@ def told(
             ", ".join(f"{what} {count:+.0f}" for what, count in more.items()),
             all(count <= 0 for count in more.values()),
         ),
+        f"renderer killed {len(diary.missed)} times: at most {MOST_FRAMES} frame without a new picture": (
+            f"most {max(diary.missed, default=0)}; before it, most {max(diary.missed_before, default=0)}",
+            max(diary.missed, default=0) <= MOST_FRAMES,
+        ),
         f"{args.connects} connects leave less than {MOST_MB_AFTER_CONNECTS:.0f} MB": (
             f"{connects_mb:.1f} MB",
             connects_mb < MOST_MB_AFTER_CONNECTS,
@@ -247,6 +282,7 @@ def told(
         "picture_age_ms": percentiles(age[1]),
         **slopes,
         "left": more,
+        "killed": {"missed": diary.missed, "missed_before": diary.missed_before},
         "connects": args.connects,
         "connects_mb": round(connects_mb, 2),
     }

@@ -98,9 +98,10 @@ def test_a_soak_that_grows_is_told_as_missed():
     diary = soak.Diary(
         memory=[(s, 300 + s / 6) for s in range(0, 600, 10)], delays=[(s, 50 + s / 30) for s in range(600)]
     )
+    diary.missed, diary.missed_before = [0, 2], [0, 0]
     same = {"tasks": 3.0, "threads": 5.0, "files": 20.0}
     outcome = soak.told(args, diary, same, same, same | {"threads": 6.0}, 0.0, 0)
-    assert [reached for _, reached in outcome.reached.values()] == [False, False, False, True]
+    assert [reached for _, reached in outcome.reached.values()] == [False, False, False, False, True]
     assert outcome.figures["delay_ms_per_minute"] == pytest.approx(2)
 
 
