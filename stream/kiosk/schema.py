@@ -132,8 +132,8 @@ STATE["required"] = list(STATE["properties"])
 
 ACKNOWLEDGEMENT: Schema = {
     "description": "The answer to a command: taken, or refused and why. Sent to the response topic with the "
-    "correlation data; without a response topic it is an event of type `ack`. Taken means that the command is "
-    "valid, was never taken before, and has its place behind earlier ones. The broker is told that it may "
+    "correlation data; without a response topic it is an event of type `ack`. Taken means that the command "
+    "is valid, was never taken before, and has its place behind earlier ones. The broker is told that it may "
     "forget the command, and its text is signed, only once it is noted on disk, which may be a moment later.",
     "oneOf": [
         {
