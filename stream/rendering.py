@@ -10,7 +10,7 @@ every signer lives on lane n (`stream.lane`), one thread and one GL context for 
   again, after a pause that doubles, and draws unseen until it is in time;
 - overdue: what waits behind it is drawn below; again and again overdue: off, until a trial shows it in time;
 - hangs: its thread is abandoned and a new one takes its place; signers who shared it lose nothing but a turn.
-  An abandoned thread that returns closes what it held and ends. With `MAX_ABANDONED` left hanging no lane
+  An abandoned thread that returns closes what it held and ends. With a few left hanging (`stream.lanes`) none
   is opened any more until one returns, and the rung below draws;
 - nobody can draw: the last picture is sent again, once for each motion.
 
@@ -32,7 +32,8 @@ import numpy as np
 from engine.signals import EXPRESSION_SHAPE, HANDS_SHAPE, POSE_SHAPE, SMPLX_SHAPE, MotionFrame
 from renderer.base import PREFERRED, SPARE, DeviceLost, Policy, Renderer
 from stream.easel import Easel, OnShot
-from stream.lane import HUNG, Lane, LaneHung
+from stream.lane import Lane, LaneHung
+from stream.lanes import Lanes
 from stream.rung import Kind, RendererFactory, Rung
 from stream.shot import Shot
 
@@ -41,7 +42,6 @@ __all__ = ["OnShot", "RenderThreads", "RendererFactory"]
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_ABANDONED = 4
 SILENT_PERIODS = 3.0
 """Without a picture for so long, though one is being drawn, the last one is sent again. Sooner, a loaded
 machine would send many twice: the real one comes after all."""
@@ -67,9 +67,7 @@ class RenderThreads:
         self._spare, self._preferred = spare, preferred
         self._lock = threading.Condition()
         self._easels: dict[str, Easel] = {}
-        self._lanes: dict[int, Lane] = {}
-        self._left: list[Lane] = []
-        self._abandoned = self._dropped = 0
+        self._lanes = Lanes()
         self._closed = self._asleep = False
         self._watch = threading.Thread(target=self._run, name="render-watch", daemon=True)
         self._watch.start()
@@ -90,7 +88,7 @@ class RenderThreads:
     @property
     def dropped(self) -> int:
         """Motion frames that were replaced by newer ones before they could be drawn."""
-        return self._dropped + sum(lane.dropped for lane in list(self._lanes.values()))
+        return self._lanes.dropped
 
     def failing(self, name: str) -> bool:
         """Whether nobody can draw this signer just now."""
@@ -104,7 +102,7 @@ class RenderThreads:
     def threads(self) -> dict[str, int]:
         """Drawing threads that were abandoned because they hung, and how many of them still do."""
         with self._lock:
-            return {"abandoned": self._abandoned, "hanging": self._hanging()}
+            return {"abandoned": self._lanes.abandoned, "hanging": self._lanes.hanging()}
 
     # -- on the loop
 
@@ -136,7 +134,7 @@ class RenderThreads:
     async def remove(self, name: str) -> None:
         with self._lock:
             easel = self._easels.pop(name, None)
-            for lane in self._lanes.values():
+            for lane in self._lanes.open.values():
                 lane.withdraw(name)
         if easel is not None:
             await self._close_all(easel)
@@ -147,7 +145,7 @@ class RenderThreads:
             await self.remove(name)
         with self._lock:
             self._closed = True
-            threads = [self._watch, *(lane.close() for lane in self._lanes.values())]
+            threads = [self._watch, *self._lanes.close()]
             self._lock.notify_all()
         for thread in threads:
             await asyncio.to_thread(thread.join, CLOSE_S)
@@ -173,9 +171,9 @@ class RenderThreads:
     async def _open_now(self, rung: Rung) -> None:
         renderer = await asyncio.to_thread(rung.factory)  # reads files: not on a thread that others wait for
         with self._lock:
-            lane = self._lane(rung.level)
+            lane = self._lanes.at(rung.level)
             if lane is None:
-                raise RuntimeError(f"{self._hanging()} drawing threads hang; restart the server")
+                raise RuntimeError(f"{self._lanes.hanging()} drawing threads hang; restart the server")
             opened = lane.order("", lambda: _open(renderer), rung.policy.open_s)
             self._lock.notify_all()
         await asyncio.shield(asyncio.wrap_future(opened))
@@ -187,7 +185,7 @@ class RenderThreads:
         with self._lock:
             for rung in easel.rungs:
                 renderer, rung.renderer = rung.renderer, None
-                lane = self._lanes.get(rung.level)
+                lane = self._lanes.open.get(rung.level)
                 if lane is not None and (renderer is not None or rung.state == "opening"):
                     waits.append(lane.order(easel.name, functools.partial(_close, renderer), CLOSE_S))
         for done in waits:
@@ -196,22 +194,13 @@ class RenderThreads:
             except LaneHung:
                 log.warning("%s: its renderer hangs, and was not closed", easel.name)
 
-    def _lane(self, level: int) -> Lane | None:
-        lane = self._lanes.get(level)
-        if lane is None and self._hanging() < MAX_ABANDONED:
-            lane = self._lanes[level] = Lane("render" if level == 0 else f"render-{level}")
-        return lane
-
-    def _hanging(self) -> int:
-        self._left = [lane for lane in self._left if lane.alive]
-        return len(self._left)
-
     # -- drawing; all under the lock but the drawing itself
 
     def _dispatch(self, easel: Easel, motion: MotionFrame, after: int = -1) -> None:
         """Have `motion` drawn by the first rung below `after` that is fit and not overdue."""
         now_s = time.monotonic()
-        here = [(r, self._lanes[r.level]) for r in easel.rungs[after + 1 :] if r.level in self._lanes]
+        lanes = self._lanes.open
+        here = [(r, lanes[r.level]) for r in easel.rungs[after + 1 :] if r.level in lanes]
         fit = [(rung, lane) for rung, lane in here if rung.state == "fit"]
         in_time = [(r, lane) for r, lane in fit if lane.busy_s(now_s) <= self._deadline_s(r)]
         chosen = (in_time or fit)[:1]  # one that is overdue draws the newest when it comes to itself
@@ -275,11 +264,11 @@ class RenderThreads:
         with self._lock:
             while not self._closed:
                 now_s = time.monotonic()
-                for level, lane in list(self._lanes.items()):
+                for level, lane in list(self._lanes.open.items()):
                     if lane.hangs(now_s):
                         self._abandon(level, lane)
                 due_s = [self._heal(e, now_s) for e in list(self._easels.values())]
-                busy = any(lane.pending for lane in self._lanes.values())
+                busy = self._lanes.pending
                 wait_s = min(due_s, default=3600.0)
                 wait_s = min(wait_s, self._period_s / 2) if busy else wait_s
                 self._asleep = wait_s > self._period_s
@@ -294,7 +283,7 @@ class RenderThreads:
                     self._retry(easel, rung)
                 else:
                     wait_s = min(wait_s, rung.retry_at_s - now_s)
-            lane = self._lanes.get(rung.level)
+            lane = self._lanes.open.get(rung.level)
             overdue = lane is not None and rung.state == "fit" and lane.busy_s(now_s) > self._deadline_s(rung)
             below = any(r.state == "fit" for r in easel.rungs[rung.level + 1 :])
             if overdue and below and lane is not None and easel.motion:
@@ -319,7 +308,7 @@ class RenderThreads:
         if rung.state == "resting":
             rung.begin_trial()
             return
-        lane = self._lane(rung.level)
+        lane = self._lanes.at(rung.level)
         if lane is None:  # too many threads hang already: perhaps one comes back
             rung.retry_at_s = time.monotonic() + rung.policy.retry_most_s
             return
@@ -362,13 +351,7 @@ class RenderThreads:
                 if rung.state != "down":
                     own = easel.name == culprit
                     self._failed(easel, rung, "hung", f"its thread {lane.name} does not answer", not own)
-        lane.abandon(held)
-        self._abandoned += 1
-        self._dropped += lane.dropped
-        self._left.append(lane)
-        del self._lanes[level]
-        log.error("drawing thread %s hung; %d abandoned, %d hang now (%s)", lane.name, self._abandoned,
-                  self._hanging(), HUNG)  # fmt: skip
+        self._lanes.abandon(level, held)
         for easel in self._easels.values():
             if easel.motion is not None and easel.behind:
                 self._dispatch(easel, easel.motion)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from renderer.base import Policy
-from stream import rendering
+from stream import lanes
 from stream.rendering import RenderThreads
 from stream.rung import Rung
 from stream.shot import Shot
@@ -161,7 +161,7 @@ async def test_while_nobody_can_draw_the_last_picture_is_sent_again(studio):
 
 async def test_threads_that_hang_are_bounded(studio, monkeypatch):
     """Every renderer hangs for ever: so many threads are given up and no more, and pictures still come."""
-    monkeypatch.setattr(rendering, "MAX_ABANDONED", 3)
+    monkeypatch.setattr(lanes, "MAX_ABANDONED", 3)
     await studio.settled()
     for _ in range(3):
         if studio.threads.threads()["hanging"] < 3:
