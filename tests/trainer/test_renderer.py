@@ -286,6 +286,8 @@ def test_hands_are_read_against_the_motion_and_the_avatars_own_error():
     blank = read_hands(np.full_like(true, 128), true, places)
     assert (blank.found, blank.found_true) == (0, len(true))
     assert np.isnan(blank.error)
+    assert np.isnan(blank.ratio)
+    assert blank.error_true == same.error_true
 
 
 def test_identity_is_near_for_the_same_signer_and_far_for_another(clips):

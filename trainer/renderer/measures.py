@@ -92,19 +92,15 @@ def trend(values: Array, fps: float) -> Trend:
 @dataclass(frozen=True)
 class HandReading:
     """looked: pictures; found_true, found: in how many MediaPipe saw the raised hand; error, error_true: mean
-    distance of its 21 landmarks from where the motion has them, in lengths of the palm, in the made and in
-    the true pictures, of those in which it saw both (NaN: nowhere)."""
+    distance of its 21 landmarks from where the motion has them, in lengths of the palm, in the made pictures
+    and in the true ones (NaN: seen nowhere); ratio: the first over the second where both were seen."""
 
     looked: int
     found_true: int
     found: int
     error: float
     error_true: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times the true pictures' error."""
-        return self.error / self.error_true
+    ratio: float
 
 
 def read_hands(made: Pictures, true: Pictures, places: FloatArray) -> HandReading:
@@ -119,10 +115,12 @@ def read_hands(made: Pictures, true: Pictures, places: FloatArray) -> HandReadin
     raised = places[np.arange(len(places)), places[..., 1].mean(2).argmin(1)]
     with Hands(static_image_mode=True, max_num_hands=2, min_detection_confidence=0.5) as eye:
         seen = [[hand_error(_hands(eye, p[n]), raised[n]) for p in (true, made)] for n in range(len(raised))]
-    both = np.array([pair for pair in seen if None not in pair], np.float64).reshape(-1, 2)
-    found_true, found = (sum(pair[which] is not None for pair in seen) for which in (0, 1))
-    error_true, error = both.mean(0) if len(both) else (float("nan"), float("nan"))
-    return HandReading(len(seen), found_true, found, float(error), float(error_true))
+    errors = np.array(seen, np.float64)  # None becomes NaN
+    both = errors[np.isfinite(errors).all(1)]
+    told = [float(e[np.isfinite(e)].mean()) if np.isfinite(e).any() else float("nan") for e in errors.T]
+    ratio = float(both[:, 1].mean() / both[:, 0].mean()) if len(both) else float("nan")
+    found_true, found = (int(n) for n in np.isfinite(errors).sum(0))
+    return HandReading(len(seen), found_true, found, told[1], told[0], ratio)
 
 
 def hand_error(hands: Sequence[Array], true: FloatArray) -> float | None:
