@@ -47,7 +47,7 @@ class Lpips:
         checked(ours, theirs)
         with torch.inference_mode():
             made, true = (torch.from_numpy(p).permute(0, 3, 1, 2) for p in (ours, theirs))
-            pairs = zip(made.split(BATCH), true.split(BATCH), strict=True)
+            pairs = zip(torch.split(made, BATCH), torch.split(true, BATCH), strict=True)
             return float(torch.cat([self.distance(*(p / 127.5 - 1 for p in pair)) for pair in pairs]).mean())
 
     def distance(self, ours: Tensor, theirs: Tensor) -> Tensor:
