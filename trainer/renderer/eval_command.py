@@ -139,7 +139,7 @@ def write_pictures(folder: Path, clips: Sequence[PictureClip], drawn: dict[str, 
 
     folder.mkdir(parents=True, exist_ok=True)
     rows = {"true": [clip.pictures for clip in clips], **drawn}
-    enlarge = max(1, 160 // clips[0].size)
+    enlarge = max(1, -(-160 // clips[0].size))  # wide enough for the words below
     cells = []
     for name, row in rows.items():
         for clip, pictures in list(zip(clips, row, strict=True))[:SHOWN]:
