@@ -13,6 +13,7 @@ import contextlib
 import random
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,8 +49,11 @@ MAX_UNSENT_BYTES = 32 * 1024
 """What a relay over TCP has not taken: a few frames, or a keyframe. More would be old when it arrives."""
 
 
-PULSE_S, PULSE_COUNT = 2.0, 4
+PULSE_S, PULSE_COUNT = 1.75, 4
 """Without a report for so long a receiver is taken for stalled, once it has sent a few."""
+REMEMBERED_GAPS = 32
+SELDOM_S = 2.0
+"""Who reports less often than that does so at no steady pace."""
 PROBE_S = 0.06
 """A stalled receiver gets one packet so often (of every other frame): the first that arrives makes it ask for
 what it missed."""
@@ -77,25 +81,27 @@ class SenderStats:
 class Pulse:
     """Whether a receiver is still there: it reports about once a second, some stacks every few seconds.
 
-    One that falls silent for much longer than it ever did has stalled, or its network has; what is sent to it
+    One that falls silent for longer than it did of late has stalled, or its network has; what is sent to it
     meanwhile only piles up in sockets on the way, to be shown late. Times are monotonic seconds, handed in.
     """
 
     def __init__(self) -> None:
         self._heard_s: float | None = None
+        self._gaps_s: deque[float] = deque(maxlen=REMEMBERED_GAPS)
         self._longest_s = 0.0
         self._count = 0
 
     def heard(self, now_s: float) -> None:
         if self._heard_s is not None and not self.silent(now_s):
-            self._longest_s = max(self._longest_s, now_s - self._heard_s)
+            self._gaps_s.append(now_s - self._heard_s)
+            self._longest_s = max(self._gaps_s)
         self._heard_s = now_s
         self._count += 1
 
     def silent(self, now_s: float) -> bool:
         if self._heard_s is None or self._count < PULSE_COUNT:
             return False
-        patience = 1.5 if self._longest_s < PULSE_S else 3.0
+        patience = 1.15 if self._longest_s < SELDOM_S else 3.0
         return now_s - self._heard_s > max(PULSE_S, patience * self._longest_s)
 
 
