@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         seen, small_seen = visible(load_mesh(name, options.out))
         np.savez_compressed(options.out / f"{name}.npz", **arrays, seen=seen, small_seen=small_seen)
         say(
-            f"{name}: {len(arrays['points']) + len(arrays['hair_points'])} vertices; ever seen are "
+            f"{name}: {len(arrays['points']) + len(arrays['hair_points'])} vertices; ever seen "
             f"{seen.sum()} of {len(seen)} triangles, {small_seen.sum()} of {len(small_seen)} in small pictures"
         )
     table = {name: look.description for name, look in CAST.items()}
