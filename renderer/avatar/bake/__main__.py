@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         np.savez_compressed(options.out / f"{name}.npz", **arrays, seen=seen, small_seen=small_seen)
         say(
             f"{name}: {len(arrays['points']) + len(arrays['hair_points'])} vertices; ever seen "
-            f"{seen.sum()} of {len(seen)} triangles, {small_seen.sum()} of {len(small_seen)} in small pictures"
+            f"{seen.sum()} of {len(seen)} triangles, {small_seen.sum()} of {len(small_seen)} when small"
         )
     table = {name: look.description for name, look in CAST.items()}
     (options.out / "signers.json").write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", "utf-8")
