@@ -28,8 +28,6 @@ from stream.offline import Performance
 from stream.provenance import ALGORITHM, TAG, append_xmp, png_info
 
 LABEL = "Machine-generated signing (Handstream)"
-POSE_LABEL = "MACHINE_GENERATED_SIGNING_HANDSTREAM"
-"""`.pose` has no place for remarks: a component without points says it by its name."""
 OPAQUE = (".mp4", ".mov")
 NO_TRANSPARENCY = "say: {} holds no transparency; use --out x.webm or x.png, or --background plain"
 Progress = Callable[[int, int], None]
@@ -115,8 +113,9 @@ def write_npz(performance: Performance, path: Path) -> None:
 
 
 def write_pose(performance: Performance, path: Path) -> None:
-    """The 60 keypoints with depth as pose-format v0.1: BODY (18 points), left and right hand (21 each), and
-    `POSE_LABEL` without any."""
+    """The 60 keypoints with depth as pose-format v0.1: BODY (18 points), left and right hand (21 each).
+
+    The format has no place for a label: a component more, even without points, and its viewers fail."""
     from pose_format import Pose
     from pose_format.numpy import NumPyPoseBody
     from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
@@ -136,7 +135,6 @@ def write_pose(performance: Performance, path: Path) -> None:
         PoseHeaderComponent("LEFT_HAND_LANDMARKS", hand_points, list(HAND_BONES), hand_colours, "XYZC"),
         PoseHeaderComponent("RIGHT_HAND_LANDMARKS", hand_points, list(HAND_BONES), hand_colours, "XYZC"),
     ]
-    components.append(PoseHeaderComponent(POSE_LABEL, [], [], [], "XYZC"))
     header = PoseHeader(
         version=0.1, dimensions=PoseHeaderDimensions(width, height, width), components=components
     )

@@ -1,4 +1,4 @@
-"""What a file says of its origin, read back by libav, Pillow, pose-format and the C2PA library."""
+"""What a file says of its origin, read back by libav, Pillow and the C2PA library."""
 
 import datetime
 import json
@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from PIL import Image
-from pose_format import Pose
 
 from stream.cli import main
 from stream.provenance import ALGORITHM, TRAINED, xmp
@@ -144,15 +143,3 @@ def test_signatures_that_cannot_be_are_told_before_anything_is_made(papers, tmp_
     assert main(["say", "A", "--out", str(tmp_path / "a.mp4"), *SMALL, *own]) == 1
     assert "certificate" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["nothing.pem"], "nothing half-made is left"
-
-
-def test_pose_files_say_it_in_their_header(tmp_path):
-    out = tmp_path / "a.pose"
-    assert main(["say", "A", "--out", str(out), "--quiet"]) == 0
-    pose = Pose.read(out.read_bytes())
-    last = pose.header.components[-1]
-    assert last.name == "MACHINE_GENERATED_SIGNING_HANDSTREAM"
-    assert last.points == []
-    assert pose.body.data.shape[2:] == (60, 3)
-    kept = pose.get_components(["BODY", "LEFT_HAND_LANDMARKS"])
-    assert kept.body.data.shape[2] == 39
