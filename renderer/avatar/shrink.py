@@ -29,6 +29,7 @@ class Shrinker:
         frame = self._video.reformat(
             VideoFrame.from_numpy_buffer(drawn, format="rgba"),
             width, height, "yuva420p" if alpha else "yuv420p", interpolation=Interpolation.AREA,
+            threads=1,  # two wait for each other longer than they save
         )  # fmt: skip
         out = np.empty((height * 3 // 2, width), np.uint8)
         out[:height] = _rows(frame.planes[0], width, height)
@@ -47,6 +48,7 @@ class Shrinker:
             height,
             "rgba",
             interpolation=Interpolation.AREA,
+            threads=1,
         )
         out = frame.to_ndarray()
         partly = (out[..., 3] > 0) & (out[..., 3] < 255)
