@@ -40,25 +40,35 @@ class Strokes:
 def draw(strokes: Strokes, canvases: int, size: int) -> Tensor:
     """RGB [canvases, 3, size, size], 0..1 on black. What lies outside is cut off."""
     device = strokes.ends.device
-    if not len(strokes.canvas):
-        return torch.zeros(canvases, 3, size, size, device=device)
-    capsule, pixel_x, pixel_y = _pairs(strokes, size)
-    gap, _, depth = _at(strokes, capsule, pixel_x, pixel_y)
-    seen = gap > 0
-    capsule, depth = capsule[seen], depth[seen]
-    place = (strokes.canvas[capsule] * size + pixel_y[seen]) * size + pixel_x[seen]
-    solid = (gap[seen] >= 0.5) * 64.0  # a soft edge never hides what is solid behind it
-    key = (((depth + 8.0).clamp(0, 63) + solid) * _DEPTH_STEPS).round().long() << _INDEX_BITS | capsule
-    best = torch.full((canvases * size * size,), -1, dtype=torch.int64, device=device)
-    best.scatter_reduce_(0, place, key, "amax")
-    drawn = best >= 0
-    winner = best.clamp(min=0) & ((1 << _INDEX_BITS) - 1)
-    where = torch.arange(canvases * size * size, device=device)
-    x, y = where % size, where // size % size
-    gap, normal, depth = _at(strokes, winner, x, y)
-    colour = _shaded(strokes.colour[winner], strokes.shade[winner], normal, depth)
-    colour = colour * (gap.clamp(0, 1) * drawn)[:, None]
-    return colour.reshape(canvases, size, size, 3).permute(0, 3, 1, 2).contiguous()
+    out = torch.zeros(canvases * size * size, 3, device=device)
+    if len(strokes.canvas):
+        lines = _lines(strokes)
+        capsule, pixel_x, pixel_y = _pairs(strokes, size)
+        gap, depth, _ = _at(lines, capsule, pixel_x, pixel_y)
+        [seen] = (gap > 0).nonzero(as_tuple=True)
+        capsule, depth = capsule[seen], depth[seen]
+        place = (strokes.canvas[capsule] * size + pixel_y[seen]) * size + pixel_x[seen]
+        solid = (gap[seen] >= 0.5) * 64.0  # a soft edge never hides what is solid behind it
+        key = (((depth + 8.0).clamp(0, 63) + solid) * _DEPTH_STEPS).round().long() << _INDEX_BITS | capsule
+        best = torch.full((canvases * size * size,), -1, dtype=torch.int64, device=device)
+        best.scatter_reduce_(0, place, key, "amax")
+        [where] = (best >= 0).nonzero(as_tuple=True)
+        winner = best[where] & ((1 << _INDEX_BITS) - 1)
+        gap, depth, normal = _at(lines, winner, where % size, where // size % size)
+        colour = _shaded(strokes.colour[winner], strokes.shade[winner], normal, depth)
+        out[where] = colour * gap.clamp(0, 1)[:, None]
+    return out.reshape(canvases, size, size, 3).permute(0, 3, 1, 2).contiguous()
+
+
+def _lines(strokes: Strokes) -> Tensor:
+    """[11, M]: of each capsule's axis, where it begins and how it goes on: x, y, radius, depth, metres a
+    pixel; and one over its squared length. A row for each, so that a pixel's work is on rows."""
+    start, end = strokes.ends.unbind(1)
+    along = end - start
+    length = (along * along).sum(-1).clamp(min=1e-8)
+    begins = [start.T, *(part[None, :, 0] for part in (strokes.radii, strokes.depth, strokes.metres))]
+    goes = [along.T, *((p[:, 1] - p[:, 0])[None] for p in (strokes.radii, strokes.depth, strokes.metres))]
+    return torch.cat([*begins, *goes, 1 / length[None]])
 
 
 def _pairs(strokes: Strokes, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,33 +85,28 @@ def _pairs(strokes: Strokes, size: int) -> tuple[Tensor, Tensor, Tensor]:
     return capsule, low[capsule, 0] + within % wide, low[capsule, 1] + within // wide
 
 
-def _at(strokes: Strokes, capsule: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of pixel centres and a capsule each: coverage before clamping, normal [n, 3], depth of the surface."""
-    point = torch.stack([x, y], -1).to(strokes.ends.dtype) + 0.5
-    start, end = strokes.ends[capsule].unbind(1)
-    along = end - start
-    length = (along * along).sum(-1).clamp(min=1e-8)
-    share = (((point - start) * along).sum(-1) / length).clamp(0, 1)
-    away = point - start - along * share[:, None]
-    distance = (away * away).sum(-1).clamp(min=1e-12).sqrt()
-    radius = _between(strokes.radii[capsule], share)
-    slant = (distance / radius.clamp(min=1e-6)).clamp(max=1)
-    rise = (1 - slant * slant).clamp(min=0).sqrt()
-    sideways = away / distance[:, None] * slant[:, None]
-    normal = torch.cat([sideways, rise[:, None]], -1)
-    metres = _between(strokes.metres[capsule], share)
-    depth = _between(strokes.depth[capsule], share) + rise * radius * metres
-    return radius - distance + 0.5, normal, depth
+def _at(
+    lines: Tensor, capsule: Tensor, x: Tensor, y: Tensor
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """Of pixel centres and a capsule each: coverage before clamping, depth of the surface, its normal."""
+    rows = lines.index_select(1, capsule)
+    start_x, start_y, radius, depth, metres, along_x, along_y, wider, nearer, finer, once = rows
+    from_x, from_y = x + 0.5 - start_x, y + 0.5 - start_y
+    share = ((from_x * along_x + from_y * along_y) * once).clamp_(0, 1)
+    away_x, away_y = from_x - along_x * share, from_y - along_y * share
+    distance = (away_x * away_x + away_y * away_y).clamp_(min=1e-12).sqrt_()
+    radius = radius + wider * share
+    slant = (distance / radius.clamp(min=1e-6)).clamp_(max=1)
+    rise = (1 - slant * slant).clamp_(min=0).sqrt_()
+    sideways = slant / distance
+    surface = depth + nearer * share + rise * radius * (metres + finer * share)
+    return radius - distance + 0.5, surface, (away_x * sideways, away_y * sideways, rise)
 
 
-def _between(ends: Tensor, share: Tensor) -> Tensor:
-    """ends [n, 2], share [n] of the way from the first to the second."""
-    return torch.lerp(ends[:, 0], ends[:, 1], share)
-
-
-def _shaded(colour: Tensor, shade: Tensor, normal: Tensor, depth: Tensor) -> Tensor:
-    lit = colour * (0.35 + 0.65 * normal[:, 2:])
+def _shaded(colour: Tensor, shade: Tensor, normal: tuple[Tensor, Tensor, Tensor], depth: Tensor) -> Tensor:
+    across, down, rise = normal
+    lit = colour * (0.35 + 0.65 * rise)[:, None]
     near = ((depth - _FARTHEST_M) / (_NEAREST_M - _FARTHEST_M)).clamp(0, 1)
-    turned = torch.cat([normal[:, :2] * 0.5 + 0.5, near[:, None]], -1)
+    turned = torch.stack([across * 0.5 + 0.5, down * 0.5 + 0.5, near], -1)
     kind = shade[:, None]
     return torch.where(kind == FLAT, colour, torch.where(kind == LIT, lit, turned))
