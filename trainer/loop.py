@@ -54,8 +54,8 @@ class Task(Protocol[Model]):
 class LoopConfig:
     """How to train. Rates are per step; `average` is the decay of the running average of the weights.
 
-    precision: `float32`, or `bfloat16` to let matrix products of the loss run in it on a GPU (weights and
-    optimiser stay float32; on a CPU it is ignored, and that is logged).
+    precision: `float32`, or `bfloat16` to let matrix products of the loss run in it on a GPU, or on a CPU
+    that has instructions for it (weights and optimiser stay float32; elsewhere ignored, and that is logged).
     """
 
     epochs: int = 30
@@ -96,6 +96,12 @@ class LoopConfig:
         return self.learning_rate * warm * (self.floor + (1 - self.floor) * fall[self.schedule])
 
 
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU multiplies in bfloat16 (AVX512-BF16 or AMX); others only pretend to, slowly."""
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
 class Loop(Generic[Model]):
     """One training run in one folder."""
 
@@ -106,9 +112,9 @@ class Loop(Generic[Model]):
         self.on_gpu = any(p.is_cuda for p in task.model.parameters())
         self.device = next(task.model.parameters()).device
         self.team = Team.join(self.on_gpu)
-        self.half = config.precision == "bfloat16" and self.on_gpu
-        if config.precision == "bfloat16" and not self.on_gpu:
-            log.info("precision bfloat16 needs a GPU; training in float32")
+        self.half = config.precision == "bfloat16" and (self.on_gpu or cpu_has_bfloat16())
+        if config.precision == "bfloat16" and not self.half:
+            log.info("precision bfloat16: this CPU has no instructions for it; training in float32")
         matrices = [p for p in task.model.parameters() if p.ndim > 1]
         vectors = [p for p in task.model.parameters() if p.ndim <= 1]
         groups = [
@@ -253,9 +259,13 @@ class Loop(Generic[Model]):
         self.task.model.load_state_dict(parts["model"])
         self.averaged.load_state_dict(parts["averaged"])
         state = self.optimiser.state_dict()
+        weights = [p for group in self.optimiser.param_groups for p in group["params"]]
         moments: defaultdict[int, dict[str, Tensor]] = defaultdict(dict)
         for name, tensor in parts["optimiser"].items():
             number, _, kind = name.partition(".")
+            weight = weights[int(number)]
+            if tensor.shape == weight.shape:  # in the weight's own order: the fused optimiser goes by memory
+                tensor = torch.empty_like(weight).copy_(tensor)
             moments[int(number)][kind] = tensor
         self.optimiser.load_state_dict({**state, "state": dict(moments)})
         generators = parts["generator"]

@@ -157,10 +157,16 @@ def test_a_state_from_before_a_setting_existed_is_resumed(tmp_path: Path) -> Non
     assert loop.step == 12
 
 
-def test_half_precision_is_left_to_gpus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_half_precision_is_left_to_what_has_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halved = dataclasses.replace(CONFIG, precision="bfloat16")
+    monkeypatch.setattr("trainer.loop.cpu_has_bfloat16", lambda: True)
+    assert Loop(Toy(), halved, tmp_path / "bfloat16").half
+    monkeypatch.setattr("trainer.loop.cpu_has_bfloat16", lambda: False)
     with caplog.at_level(logging.INFO, "trainer.loop"):
-        half = Loop(Toy(), dataclasses.replace(CONFIG, precision="bfloat16"), tmp_path / "half")
-    assert "bfloat16 needs a GPU" in caplog.text
+        half = Loop(Toy(), halved, tmp_path / "half")
+    assert "no instructions for it" in caplog.text
     half.run()
     full = Loop(Toy(), CONFIG, tmp_path / "full")
     full.run()
