@@ -31,7 +31,8 @@ def flops(model: VideoModel) -> tuple[float, float]:
     """Of one step, and of a frame's pose and maps beside the steps: floating-point operations."""
     size = model.config.size
     network = model.denoiser.float().cpu()
-    maps, picture = torch.zeros(1, 3, 3, size, size), torch.zeros(1, 3, size, size)
+    drawn = model.config.map_size
+    maps, picture = torch.zeros(1, 3, 3, drawn, drawn), torch.zeros(1, 3, size, size)
     with torch.inference_mode():
         reference = network.open(picture, maps)
         stream = FrameStream(network, "student", reference, 0, 1, stream=False)

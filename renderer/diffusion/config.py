@@ -22,10 +22,12 @@ MOST_STEPS: Final = 64
 @dataclass(frozen=True, slots=True)
 class DenoiserConfig:
     """The network. size: picture side in pixels. patch: pixels a side that become one place of the network.
+    fineness: how many times finer than pictures its maps are drawn, a side.
 
     widths: channels of each U-Net level, each half the size of the one before. blocks: residual blocks a
     level. stem: channels of the three stacked grouped convolutions, a modality each. gate: width of the
-    gate's hidden layer. heads: of the attention on the lowest level. styles: what the style token may say.
+    gate's hidden layer. heads: of the attention on the lowest level. edges: of the layers at full resolution.
+    styles: what the style token may say.
     """
 
     size: int = 64
@@ -35,13 +37,20 @@ class DenoiserConfig:
     stem: tuple[int, ...] = (8, 16, 24)
     gate: int = 16
     heads: int = 4
+    edges: tuple[int, ...] = (16,)
+    fineness: int = 1
     styles: tuple[str, ...] = STYLES
 
     def __post_init__(self) -> None:
-        for name in ("widths", "stem", "styles"):
+        for name in ("widths", "stem", "edges", "styles"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
         if self.patch not in (1, 2, 4, 8):
             raise ValueError(f"DenoiserConfig.patch: got {self.patch}, expected 1, 2, 4 or 8")
+        if self.fineness not in (1, 2) or self.patch * self.fineness > 8:
+            raise ValueError(
+                f"DenoiserConfig.fineness: got {self.fineness} with patches of {self.patch}, expected 1, "
+                "or 2 with patches of at most 4 pixels"
+            )
         coarsest = self.patch * 2 ** (len(self.widths) - 1) if self.widths else 1
         if not 16 <= self.size <= 1024 or self.size % coarsest:
             raise ValueError(
@@ -52,6 +61,10 @@ class DenoiserConfig:
             raise ValueError(f"DenoiserConfig.widths: got {self.widths}, expected multiples of 8")
         if len(self.stem) != 3 or min(self.stem) < 1 or self.gate < 1:
             raise ValueError(f"DenoiserConfig.stem: got {self.stem}, expected three widths of at least 1")
+        if not self.edges or min(self.edges) < 1:
+            raise ValueError(
+                f"DenoiserConfig.edges: got {self.edges}, expected at least one width of at least 1"
+            )
         if self.blocks < 1 or self.heads < 1 or self.widths[-1] % self.heads:
             raise ValueError(
                 f"DenoiserConfig: got blocks={self.blocks}, heads={self.heads}; expected at least 1, and "
@@ -62,13 +75,18 @@ class DenoiserConfig:
                 f"DenoiserConfig.styles: got {self.styles}, expected different names, at least one"
             )
 
+    @property
+    def map_size(self) -> int:
+        """Pixels a side of the maps that the network is shown."""
+        return self.size * self.fineness
+
 
 SIZES: Final[Mapping[str, DenoiserConfig]] = MappingProxyType(
     {
         "tiny": DenoiserConfig(),
-        "small": DenoiserConfig(96, 4, (48, 80, 96), 1, (16, 24, 32), 16, 4),
-        "base": DenoiserConfig(256, 4, (96, 192, 288, 384), 2, (16, 32, 96), 96, 8),
-        "large": DenoiserConfig(512, 8, (160, 320, 480, 640), 2, (16, 32, 256), 128, 10),
+        "small": DenoiserConfig(96, 4, (48, 80, 96), 1, (16, 24, 32), 16, 4, (32, 32), 2),
+        "base": DenoiserConfig(256, 4, (96, 192, 288, 384), 2, (16, 32, 96), 96, 8, (32, 32)),
+        "large": DenoiserConfig(512, 8, (160, 320, 480, 640), 2, (16, 32, 256), 128, 10, (32, 32)),
     }
 )
 """tiny runs on a CPU (tests); small trains on one in an evening, and is the least at which hands are read;

@@ -112,20 +112,25 @@ class Denoiser(nn.Module):
         said = zeroed(nn.Conv2d(widths[0], SAID * places, 3, padding=1))
         self.last = nn.Sequential(nn.GroupNorm(8, widths[0]), nn.SiLU(), said)
         # whatever is the patch, edges are where the maps have them
-        self.edges = nn.Sequential(
-            nn.Conv2d(SAID + 9, 16, 3, padding=1), nn.SiLU(), zeroed(nn.Conv2d(16, SAID, 3, padding=1))
-        )
+        self.outline = nn.Conv2d(9, config.edges[0], 2 + config.fineness, config.fineness, 1)
+        self.meet = nn.Conv2d(SAID, config.edges[0], 3, padding=1)
+        edges: list[nn.Module] = [nn.SiLU()]
+        for one, other in itertools.pairwise(config.edges):
+            edges += [nn.Conv2d(one, other, 3, padding=1), nn.SiLU()]
+        self.edges = nn.Sequential(*edges, zeroed(nn.Conv2d(config.edges[-1], SAID, 3, padding=1)))
 
     def open(self, picture: Tensor, maps: Tensor) -> Reference:
-        """The signers of pictures [B, 3, S, S] (-1..1) in the pose of maps [B, 3, 3, S, S]."""
+        """The signers of pictures [B, 3, S, S] (-1..1) in the pose of maps [B, 3, 3, M, M]."""
+        maps = functional.avg_pool3d(maps, (1, fine, fine)) if (fine := self.config.fineness) > 1 else maps
         levels, deepest, colours = self.reference(picture, maps)
         look = self.look(torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1))
         remembered = self.attention.remember(deepest)
         return Reference(levels, remembered, look, colours, behind(picture, maps), picture)
 
     def pose(self, maps: Tensor) -> tuple[Tensor, ...]:
-        """maps [B, 3, 3, S, S] -> what `forward` takes of a pose: for each level, and for the edges."""
-        return (*self.gate(maps), maps.flatten(1, 2) * 2 - 1)
+        """maps [B, 3, 3, M, M] -> what `forward` takes of a pose: for each level, and for the edges."""
+        maps = maps.flatten(1, 2) * 2 - 1
+        return (*self.gate(maps), self.outline(maps))
 
     def forward(
         self,
@@ -160,7 +165,7 @@ class Denoiser(nn.Module):
             for block in blocks:  # type: ignore[attr-defined]
                 x = block(x, told)
         out = functional.pixel_shuffle(self.last(x), patch)
-        out = out + self.edges(torch.cat([out, pose[-1]], 1))
+        out = out + self.edges(self.meet(out) + pose[-1])
         return preconditioned(out, noisy, sigma, reference)
 
 

@@ -1,6 +1,6 @@
 """The pose gate: three maps in, one map of features out, each modality weighed at every place.
 
-Enters: maps [B, 3, 3, S, S]. Leaves: features for every U-Net level, and the weights. Does not know noise.
+Enters: maps, side by side. Leaves: features for every U-Net level, and the weights. Does not know noise.
 After RealisDance (arXiv 2409.06202): grouped convolutions keep the modalities apart, a small network looks at
 all of them and says for each place, with a sigmoid, how far each is to be believed.
 """
@@ -23,7 +23,7 @@ class PoseGate(nn.Module):
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        halvings, channels = config.patch.bit_length() - 1, 3
+        halvings, channels = (config.patch * config.fineness).bit_length() - 1, 3
         for number, width in enumerate(config.stem):
             stride = 2 if number < halvings else 1
             layers += [
@@ -47,8 +47,8 @@ class PoseGate(nn.Module):
         return torch.sigmoid(self.gate(features))
 
     def forward(self, maps: Tensor) -> tuple[Tensor, ...]:
-        """maps [B, 3, 3, S, S] 0..1 -> one [B, width, h, w] a level, to be added there."""
-        features = self.stem(maps.flatten(1, 2) * 2 - 1)
+        """maps [B, 9, M, M] -1..1 -> one [B, width, h, w] a level, to be added there."""
+        features = self.stem(maps)
         gate = self.weights(features)
         weighed = features.unflatten(1, (GROUPS, -1)) * gate[:, :, None]
         level = nn.functional.silu(self.join(weighed.flatten(1, 2)))

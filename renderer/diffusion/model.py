@@ -16,7 +16,7 @@ from renderer.diffusion.config import DenoiserConfig
 from renderer.diffusion.denoiser import Denoiser
 
 FORMAT: Final = "handstream.video"
-VERSION: Final = 2
+VERSION: Final = 3
 Kind = Literal["teacher", "student"]
 
 

@@ -78,8 +78,8 @@ class FrameStream:
 
     def example(self) -> tuple[object, ...]:
         """Inputs of the core, of the shapes that it will be called with."""
-        size = self.denoiser.config.size
-        maps = torch.zeros(self.rows, 3, 3, size, size, device=self.device, dtype=self.dtype)
+        drawn = self.denoiser.config.map_size
+        maps = torch.zeros(self.rows, 3, 3, drawn, drawn, device=self.device, dtype=self.dtype)
         noisy = self._noise.expand(self.rows, -1, -1, -1).contiguous()
         known = torch.ones(self.rows, device=self.device, dtype=self.dtype)
         with torch.inference_mode():
@@ -89,7 +89,7 @@ class FrameStream:
 
     @torch.inference_mode()
     def advance(self, maps: Tensor, state: StreamState) -> Tensor:
-        """maps [1, 3, 3, S, S] of the next frame -> the picture [1, 3, S, S] that is finished now.
+        """maps [1, 3, 3, M, M] of the next frame -> the picture [1, 3, S, S] that is finished now.
 
         A stream that has only begun is filled with its first frame, which takes `steps` batches once.
         """

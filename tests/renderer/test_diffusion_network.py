@@ -15,6 +15,7 @@ from renderer.diffusion.samplers import cleaned, ddim, few_step, noised, schedul
 
 torch.set_num_threads(1)
 SMALL = DenoiserConfig(16, 2, (8, 16), 1, (4, 4, 8), 8, 2)
+FINE = dataclasses.replace(SMALL, edges=(8, 8), fineness=2)
 
 
 def denoiser(config=SMALL, seed=0, alive=True):
@@ -48,7 +49,7 @@ def test_all_sizes_can_be_built():
     "wrong",
     [{"size": 18}, {"size": 8},
      {"patch": 3}, {"widths": ()}, {"widths": (8, 12)}, {"stem": (4,)}, {"heads": 3},
-     {"styles": ("a", "a")}, {"blocks": 0}],
+     {"styles": ("a", "a")}, {"blocks": 0}, {"edges": ()}, {"fineness": 3}, {"patch": 8, "fineness": 2}],
 )  # fmt: skip
 def test_networks_that_cannot_be_are_refused(wrong):
     with pytest.raises(ValueError, match="DenoiserConfig"):
@@ -98,6 +99,21 @@ def test_the_gate_weighs_each_modality_at_each_place():
     assert max(float((a - b).abs().max()) for a, b in zip(before, after, strict=True)) < 1e-5
     changed[:, 1] = 1 - maps[:, 1]
     assert float((model.pose(changed)[0] - before[0]).abs().max()) > 1e-3
+
+
+def test_finer_maps_are_seen_finer_but_for_the_reference():
+    """What differs within a pixel alone is seen of the pose, and is as nothing of the reference's."""
+    model = denoiser(FINE)
+    x, sigma, previous, known, style, _ = told(2)
+    maps = torch.rand(2, 3, 3, 32, 32)
+    turned = maps.unflatten(-1, (16, 2)).flip(-1).flatten(-2)  # the same in the mean of each pixel
+    reference, pose = model.open(x, maps), model.pose(maps)
+    for one, other in zip(reference, model.open(x, turned), strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert torch.allclose(a, b, atol=1e-5)
+    first = model(x, sigma, previous, known, style, pose, reference)
+    assert first.shape == (2, 3, 16, 16)
+    assert (first - model(x, sigma, previous, known, style, model.pose(turned), reference)).abs().max() > 1e-2
 
 
 def test_a_previous_picture_that_is_not_known_is_not_looked_at():
@@ -189,7 +205,7 @@ def test_models_that_do_not_fit_are_told_apart(tmp_path):
     path = folder / "config.json"
     config = json.loads(path.read_text())
     for change, message in (
-        ({"version": 99}, "expected 2"),
+        ({"version": 99}, "expected 3"),
         ({"format": "handstream.other"}, "expected a video model"),
         ({"kind": "pupil"}, "expected teacher or student"),
         ({"denoiser": None}, "describes no network"),

@@ -16,17 +16,17 @@ from renderer.diffusion.renderer import VideoRenderer
 from renderer.diffusion.samplers import STEPS, ddim, few_step, pairs, schedule
 from renderer.diffusion.streaming import FrameStream
 from tests.renderer.frames import frame, pose
-from tests.renderer.test_diffusion_network import denoiser
+from tests.renderer.test_diffusion_network import FINE, SMALL, denoiser
 
 torch.set_num_threads(1)
 KINDS = {"teacher": ddim, "student": few_step}
 
 
-def scene(frames, seed=3):
+def scene(frames, seed=3, config=SMALL):
     random = torch.Generator().manual_seed(seed)
-    model = denoiser()
+    model = denoiser(config)
     picture = torch.rand(1, 3, 16, 16, generator=random) * 2 - 1
-    maps = torch.rand(frames + 1, 1, 3, 3, 16, 16, generator=random)
+    maps = torch.rand(frames + 1, 1, 3, 3, config.map_size, config.map_size, generator=random)
     with torch.inference_mode():
         return model, model.open(picture, maps[-1]), list(maps[:-1])
 
@@ -52,9 +52,10 @@ def test_direct_is_the_sampler_told_the_picture_before(kind, steps):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("steps", [2, 3, 4])
-def test_a_stream_batch_is_its_frames_one_after_the_other(kind, steps):
+@pytest.mark.parametrize("config", [SMALL, FINE], ids=["", "finer maps"])
+def test_a_stream_batch_is_its_frames_one_after_the_other(kind, steps, config):
     """At step j of frame i the newest finished picture is that of frame i + j - steps."""
-    model, reference, frames = scene(9)
+    model, reference, frames = scene(9, config=config)
     stream = FrameStream(model, kind, reference, 0, steps, stream=True)
     state = stream.open()
     batched = [stream.advance(maps, state) for maps in frames]
@@ -85,7 +86,7 @@ def folder(tmp_path_factory):
     """An untrained model of 64 pixels that has something in every layer."""
     from renderer.diffusion.config import DenoiserConfig
 
-    config = DenoiserConfig(64, 4, (8, 16), 1, (4, 4, 8), 8, 2)
+    config = DenoiserConfig(64, 4, (8, 16), 1, (4, 4, 8), 8, 2, fineness=2)
     return VideoModel(denoiser(config), "student", 2).save(tmp_path_factory.mktemp("video") / "m")
 
 

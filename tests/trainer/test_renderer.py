@@ -191,7 +191,7 @@ def test_the_first_step_of_every_sampler_is_learned():
     assert weight[0] == 1
     assert torch.allclose(weight * (1 / sigma**2), (1 / sigma**2).clamp(max=5.0))
     torch.manual_seed(0)
-    drawn = noise_levels(2000, "cpu")
+    drawn = noise_levels(2000, "cpu", 0.2)
     assert 0.15 < (drawn == 1).float().mean() < 0.25
     assert drawn.min() >= 0
 

@@ -34,15 +34,16 @@ class Sampled:
     def draw(self, clip: PictureClip, motion: Motion | None = None, stream: bool = False) -> Pictures:
         """The clip's signer doing its motion (or another), [T, S, S, 3]."""
         network, device = self.model.denoiser, next(self.model.denoiser.parameters()).device
+        size = network.config.map_size
         picture = (
             torch.from_numpy(clip.reference.copy()).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
         )
         with torch.inference_mode():
-            reference = network.open(picture, draw_maps(clip.reference_motion, clip.size, device))
+            reference = network.open(picture, draw_maps(clip.reference_motion, size, device))
         drawing = FrameStream(network, self.model.kind, reference, 0, self.steps, stream)
         state = drawing.open()
         frames = list((motion or clip.motion).frames())
-        made = [drawing.advance(draw_maps([frame], clip.size, device), state) for frame in frames]
+        made = [drawing.advance(draw_maps([frame], size, device), state) for frame in frames]
         rgb = ((torch.cat(made).float() + 1) * 127.5).round().clamp(0, 255).byte()
         return np.ascontiguousarray(rgb.permute(0, 2, 3, 1).cpu().numpy())
 

@@ -16,7 +16,7 @@ from engine.signals import Motion, MotionFrame
 from renderer.diffusion.maps import draw_maps, hand_places
 from trainer.renderer.clips import PictureClip
 
-MOST_KEPT_BYTES = 2 << 30
+MOST_KEPT_BYTES = 6 << 30
 """Maps up to this size are drawn once and kept; beyond it they are drawn for each batch."""
 
 
@@ -35,8 +35,9 @@ class Draw:
 @dataclass(frozen=True, eq=False)
 class Examples:
     """B examples. pictures, previous, before [B, 3, S, S] -1..1 (before: the one before `previous`); maps
-    [B, 3, 3, S, S]; previous_maps: those of `previous`; known [B] 0 or 1; style [B]; reference and its maps;
-    hands [B, 2, 3]: pixel x, y and reach of both hands; rollout: `previous` is to be the model's own."""
+    [B, 3, 3, M, M] (M: `map_size`); previous_maps: those of `previous`; known [B] 0 or 1; style [B];
+    reference and its maps; hands [B, 2, 3]: pixel x, y and reach of both hands; rollout: `previous` is to be
+    the model's own."""
 
     pictures: Tensor
     previous: Tensor
@@ -53,9 +54,15 @@ class Examples:
 
 
 class Footage:
-    """All frames of all clips, one after the other."""
+    """All frames of all clips, one after the other. fineness: how many times finer maps are, a side."""
 
-    def __init__(self, clips: Sequence[PictureClip], styles: tuple[str, ...], device: str = "cpu") -> None:
+    def __init__(
+        self,
+        clips: Sequence[PictureClip],
+        styles: tuple[str, ...],
+        device: str = "cpu",
+        fineness: int = 1,
+    ) -> None:
         if not clips:
             raise ValueError("renderer: got no clips to train on, expected at least one")
         if len({clip.size for clip in clips}) != 1:
@@ -63,6 +70,7 @@ class Footage:
         self.size, self.styles, self.device = clips[0].size, styles, device
         self.clip = np.concatenate([np.full(len(c.motion), n) for n, c in enumerate(clips)])
         self.first = np.cumsum([0, *(len(c.motion) for c in clips[:-1])])
+        self.map_size = self.size * fineness
         self.pictures = torch.from_numpy(np.concatenate([c.pictures for c in clips])).permute(0, 3, 1, 2)
         self.references = torch.from_numpy(np.stack([c.reference for c in clips])).permute(0, 3, 1, 2)
         self.hands = torch.from_numpy(np.concatenate([hand_places(c.motion, self.size) for c in clips]))
@@ -70,7 +78,7 @@ class Footage:
         self._reference_motions = [_frame(c.reference_motion, 0) for c in clips]
         count = len(self._motions) + len(self._reference_motions)
         self._kept: Tensor | None = None
-        if count * 9 * self.size**2 <= MOST_KEPT_BYTES:
+        if count * 9 * self.map_size**2 <= MOST_KEPT_BYTES:
             self._kept = self._drawn([*self._motions, *self._reference_motions])
 
     def __len__(self) -> int:
@@ -133,16 +141,16 @@ class Footage:
         )
 
     def maps(self, frames: np.ndarray) -> Tensor:  # type: ignore[type-arg]
-        """Of frames, or of references (numbered after all frames): [n, 3, 3, S, S] 0..1."""
+        """Of frames, or of references (numbered after all frames): [n, 3, 3, M, M] 0..1."""
         if self._kept is not None:
-            return self._kept[torch.from_numpy(np.asarray(frames))].to(self.device).float() / 255
+            return self._kept[torch.from_numpy(np.asarray(frames))].to(self.device).float().mul_(1 / 255)
         every = [
             self._motions[n] if n < len(self) else self._reference_motions[n - len(self)] for n in frames
         ]
-        return draw_maps(every, self.size, self.device)
+        return draw_maps(every, self.map_size, self.device)
 
     def _drawn(self, frames: Sequence[MotionFrame]) -> Tensor:
-        parts = [draw_maps(frames[at : at + 64], self.size) for at in range(0, len(frames), 64)]
+        parts = [draw_maps(frames[at : at + 64], self.map_size) for at in range(0, len(frames), 64)]
         return torch.cat([(part * 255).round().byte() for part in parts])
 
     def _picture(self, among: Tensor, which: np.ndarray) -> Tensor:  # type: ignore[type-arg]

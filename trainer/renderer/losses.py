@@ -19,8 +19,6 @@ from renderer.diffusion.samplers import Predict, few_step, schedule
 from trainer.renderer.footage import Examples
 from trainer.renderer.styles import restyled
 
-TERMINAL_SHARE = 0.2
-"""Examples at sigma 1 exactly: every picture that is served begins there."""
 ROLLOUT_STEPS = 2
 
 
@@ -68,10 +66,10 @@ def own_previous(
     return previous + much * torch.randn_like(previous)
 
 
-def noise_levels(count: int, device: torch.device | str) -> Tensor:
-    """Sigmas [count]: even in angle, a share of them at 1."""
+def noise_levels(count: int, device: torch.device | str, terminal: float) -> Tensor:
+    """Sigmas [count]: even in angle, a share `terminal` of them 1, where every picture served begins."""
     sigma = torch.sin(math.pi / 2 * torch.rand(count, device=device))
-    return torch.where(torch.rand(count, device=device) < TERMINAL_SHARE, torch.ones_like(sigma), sigma)
+    return torch.where(torch.rand(count, device=device) < terminal, torch.ones_like(sigma), sigma)
 
 
 def snr_weight(sigma: Tensor, gamma: float) -> Tensor:
