@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import torch
+
 from engine.checkpoint import open_checkpoint, save_checkpoint
 from renderer.diffusion.config import DenoiserConfig
 from renderer.diffusion.denoiser import Denoiser
@@ -39,8 +41,9 @@ class VideoModel:
             raise ValueError(f"style: this model does not know {name!r}; choose one of {', '.join(styles)}")
         return styles.index(name)
 
-    def save(self, folder: Path, **notes: Any) -> Path:
-        """Write it into `folder`; notes are kept in `config.json` beside the weights."""
+    def save(self, folder: Path, *, half: bool = False, **notes: Any) -> Path:
+        """Write it into `folder`; notes are kept in `config.json` beside the weights. half: as float16."""
+        kind = torch.float16 if half else torch.float32
         settings = {
             "format": FORMAT,
             "version": VERSION,
@@ -48,7 +51,8 @@ class VideoModel:
             "steps": self.steps,
             "denoiser": dataclasses.asdict(self.config),
         }
-        return save_checkpoint(folder, self.denoiser.state_dict(), {**settings, **notes})
+        weights = {name: value.to(kind) for name, value in self.denoiser.state_dict().items()}
+        return save_checkpoint(folder, weights, {**settings, **notes})
 
     @classmethod
     def open(cls, folder: Path, size: int = 0) -> VideoModel:

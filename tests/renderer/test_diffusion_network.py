@@ -185,15 +185,17 @@ def test_sigmas_that_do_not_fall_from_one_are_refused(sigmas):
         ddim(lambda x, s: x, torch.zeros(1, 3, 4, 4), sigmas)
 
 
-def test_a_model_comes_back_as_it_was_saved(tmp_path):
+@pytest.mark.parametrize("half", [False, True])
+def test_a_model_comes_back_as_it_was_saved(tmp_path, half):
     made = VideoModel(denoiser(), "student", 2)
-    made.save(tmp_path / "m", figures={"psnr": 20.0})
+    made.save(tmp_path / "m", half=half, figures={"psnr": 20.0})
     back = VideoModel.open(tmp_path / "m", size=16)
     assert (back.kind, back.steps, back.config) == ("student", 2, SMALL)
     for (name, left), right in zip(
         made.denoiser.state_dict().items(), back.denoiser.state_dict().values(), strict=True
     ):
-        assert torch.equal(left, right), name
+        assert torch.equal(left.half().float() if half else left, right), name
+        assert right.dtype == torch.float32
 
 
 def test_models_that_do_not_fit_are_told_apart(tmp_path):

@@ -150,8 +150,10 @@ class Footage:
         return draw_maps(every, self.map_size, self.device)
 
     def _drawn(self, frames: Sequence[MotionFrame]) -> Tensor:
-        parts = [draw_maps(frames[at : at + 64], self.map_size) for at in range(0, len(frames), 64)]
-        return torch.cat([(part * 255).round().byte() for part in parts])
+        kept = torch.empty(len(frames), 3, 3, self.map_size, self.map_size, dtype=torch.uint8)
+        for at in range(0, len(frames), 16):  # more at once draw no faster
+            kept[at : at + 16] = draw_maps(frames[at : at + 16], self.map_size).mul_(255).round_()
+        return kept
 
     def _picture(self, among: Tensor, which: np.ndarray) -> Tensor:  # type: ignore[type-arg]
         return among[torch.from_numpy(which)].to(self.device).float() / 127.5 - 1

@@ -39,7 +39,7 @@ class PictureTraining:
     11. hands: how much more a hand's middle counts than the rest. shuffle: share of maps of another frame.
     rollout: share of batches whose previous picture is the model's own. blur: most noise that is added to
     the previous picture (of pictures -1..1), so that it is no more believed than it deserves. styled: share
-    of examples of any style, the rest is natural.
+    of examples of any style, the rest is natural. half: the weights are saved as float16.
     """
 
     signers: int = 24
@@ -54,6 +54,7 @@ class PictureTraining:
     rollout: float = 0.3
     blur: float = 0.0
     styled: float = 0.4
+    half: bool = False
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
@@ -162,6 +163,6 @@ def run(task: PictureTask, clips: Sequence[PictureClip], folder: Path) -> VideoM
     loop = Loop(task, config.loop, folder)
     figures = loop.run()
     model = VideoModel(loop.averaged.denoiser.eval(), task.kind, task.served_steps)
-    model.save(folder, training=dataclasses.asdict(config), figures=figures)
+    model.save(folder, half=config.half, training=dataclasses.asdict(config), figures=figures)
     write_card(folder, task.kind, model.steps, clips, figures, task.device)
     return model
