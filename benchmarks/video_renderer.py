@@ -37,11 +37,11 @@ def flops(model: VideoModel) -> tuple[float, float]:
         reference = network.open(picture, maps)
         stream = FrameStream(network, "student", reference, 0, 1, stream=False)
         counted = []
-        for call in (lambda: network(*stream.example()), lambda: network.pose(maps)):  # type: ignore[misc]
+        for call in (lambda: network(*stream.examples()[0]), lambda: network.pose(maps)):  # type: ignore[misc]
             with FlopCounterMode(display=False) as counter:
                 call()
             counted.append(float(counter.get_total_flops()))
-    return counted[0] - counted[1], counted[1]  # `example` makes a pose too
+    return counted[0] - 2 * counted[1], counted[1]  # `examples` makes two poses too
 
 
 def matrix_flops(device: torch.device, dtype: torch.dtype) -> float:

@@ -121,7 +121,8 @@ class Denoiser(nn.Module):
 
     def open(self, picture: Tensor, maps: Tensor) -> Reference:
         """The signers of pictures [B, 3, S, S] (-1..1) in the pose of maps [B, 3, 3, M, M]."""
-        maps = functional.avg_pool3d(maps, (1, fine, fine)) if (fine := self.config.fineness) > 1 else maps
+        coarse = functional.avg_pool2d(maps.flatten(1, 2), self.config.fineness)
+        maps = coarse.reshape(*maps.shape[:3], *coarse.shape[2:])
         levels, deepest, colours = self.reference(picture, maps)
         look = self.look(torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1))
         remembered = self.attention.remember(deepest)

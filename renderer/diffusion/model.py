@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import torch
 
 from engine.checkpoint import open_checkpoint, save_checkpoint
-from renderer.diffusion.config import DenoiserConfig
+from renderer.diffusion.config import MOST_STEPS, DenoiserConfig
 from renderer.diffusion.denoiser import Denoiser
 
 FORMAT: Final = "handstream.video"
@@ -71,6 +71,12 @@ class VideoModel:
             )
         if config.get("kind") not in ("teacher", "student"):
             raise ValueError(f"{folder}: got kind {config.get('kind')!r}, expected teacher or student")
+        steps = config.get("steps")
+        if not isinstance(steps, int) or not 1 <= steps <= MOST_STEPS:
+            raise ValueError(
+                f"{folder}: got {steps!r} steps, expected 1 to {MOST_STEPS}; copy the whole folder again, or "
+                "train the model anew"
+            )
         shape = _shape(folder, config.get("denoiser"))
         if size and shape.size != size:
             raise ValueError(
@@ -86,7 +92,7 @@ class VideoModel:
                 f"{folder}: the weights do not fit the network in config.json ({first}); copy the whole "
                 "folder again, or train the model anew"
             ) from error
-        return cls(denoiser.eval().requires_grad_(False), config["kind"], int(config.get("steps", 4)))
+        return cls(denoiser.eval().requires_grad_(False), config["kind"], steps)
 
 
 def _shape(folder: Path, settings: object) -> DenoiserConfig:

@@ -99,8 +99,9 @@ class VideoRenderer:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a tenth off a step
         if device.type == "cuda":
             dtype = _PRECISIONS[self.config.precision]
+            exact = copy.deepcopy(network.level)  # noise levels are too finely spaced for half of the bits
             network = copy.deepcopy(network).to(device, dtype)
-            network.level.float()  # noise levels are too finely spaced for half of the bits
+            network.level = exact.to(device)
         seen = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1
         with torch.inference_mode():
             reference = network.open(seen.to(dtype), reference_maps(self._map_size).to(device, dtype))
@@ -113,7 +114,7 @@ class VideoRenderer:
             self.config.mode == "stream",
             self.config.seed,
         )
-        self._core = build(network, self.config.backend, stream.example())  # type: ignore[arg-type]
+        self._core = build(network, self.config.backend, *stream.examples())
         stream.core = self._core.call
         log.info("video renderer: %s on %s, %d steps, %s", self.config.model, device, steps, self._core.name)
         return stream
@@ -154,9 +155,12 @@ class VideoRenderer:
             return self._drawn, shown
         try:
             out = self._stream.advance(draw_maps([usable], self._map_size, self._stream.device), self._state)
-            rgb = ((out[0].float() + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+            drawn = out[0].float().cpu()
         except RuntimeError as error:
             raise _lost(error) from error
+        if not torch.isfinite(drawn).all():  # it would be told this picture, and draw black for ever
+            raise DeviceLost("video renderer: the network gave no numbers; it is opened anew")
+        rgb = ((drawn + 1) * 127.5).round_().clamp_(0, 255).byte().permute(1, 2, 0).numpy()
         self._drawn = np.ascontiguousarray(rgb)
         return self._drawn, shown
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from renderer.diffusion.backends import Call
+from renderer.diffusion.backends import Call, Inputs
 from renderer.diffusion.denoiser import Denoiser, Reference
 from renderer.diffusion.samplers import STEPS, pairs, schedule
 
@@ -76,16 +76,21 @@ class FrameStream:
         """So many frames later than its motion a picture comes."""
         return self.rows - 1
 
-    def example(self) -> tuple[object, ...]:
-        """Inputs of the core, of the shapes that it will be called with."""
+    def examples(self) -> tuple[Inputs, Inputs]:
+        """Inputs of the core, of the shapes it will be called with: two that differ in all that moves."""
         drawn = self.denoiser.config.map_size
-        maps = torch.zeros(self.rows, 3, 3, drawn, drawn, device=self.device, dtype=self.dtype)
+        shape = (self.rows, 3, 3, drawn, drawn)
         noisy = self._noise.expand(self.rows, -1, -1, -1).contiguous()
-        known = torch.ones(self.rows, device=self.device, dtype=self.dtype)
-        with torch.inference_mode():
-            pose = self.denoiser.pose(maps)
-        sigma = self._now[: self.rows].contiguous()
-        return noisy, sigma, noisy.clone(), known, self._style, pose, self._reference
+        made = []
+        for number in (0, 1):
+            maps = torch.full(shape, number / 2, device=self.device, dtype=self.dtype)
+            known = torch.full((self.rows,), 1.0 - number, device=self.device, dtype=self.dtype)
+            sigma = self._now[: self.rows].contiguous() if number == 0 else self._now[-self.rows :].flip(0)
+            with torch.inference_mode():
+                pose = self.denoiser.pose(maps)
+            x = noisy.clone() if number == 0 else noisy.flip(-1)
+            made.append((x, sigma, x.flip(-2), known, self._style, pose, self._reference))
+        return made[0], made[1]
 
     @torch.inference_mode()
     def advance(self, maps: Tensor, state: StreamState) -> Tensor:
@@ -112,8 +117,12 @@ class FrameStream:
         for number in range(len(self._pairs)):
             now, then = self._now[number : number + 1], self._then[number : number + 1]
             v = self.core(x, now, state.previous, known, self._style, pose, self._reference)
-            x = self._step(x, v, self._noise, now.to(x.dtype), then.to(x.dtype))
+            x = self._stepped(x, v, self._noise, now, then)
         return x
+
+    def _stepped(self, x: Tensor, v: Tensor, noise: Tensor, now: Tensor, then: Tensor) -> Tensor:
+        """In float32: what is left of little noise is a small difference."""
+        return self._step(x.float(), v.float(), noise.float(), now, then).to(self.dtype)
 
     def _enter(self, pose: tuple[Tensor, ...], state: StreamState) -> None:
         state.flight.append((self._noise, pose))
@@ -128,7 +137,7 @@ class FrameStream:
         known = torch.full((self.rows,), float(state.known), device=self.device, dtype=self.dtype)
         v = self.core(x, self._now, previous, known, self._style, pose, self._reference)
         noise = self._noise.expand_as(x)
-        x = self._step(x, v, noise, self._now.to(x.dtype), self._then.to(x.dtype))
+        x = self._stepped(x, v, noise, self._now, self._then)
         state.flight = deque((x[row : row + 1], flight[row][1]) for row in reversed(range(len(flight))))
         return state.flight.popleft()[0] if len(flight) == self.rows else None
 

@@ -30,6 +30,8 @@ Array = npt.NDArray[np.float64]
 Draw = Callable[[MotionFrame], npt.NDArray[np.uint8]]
 SIZE = 512
 DEPTH_SHARE = 0.3
+COMING = 4
+"""Frames that are drawn before the one that is looked at."""
 _BONES = np.array(HAND_BONES)
 
 
@@ -131,7 +133,9 @@ def read_letters(draw: Draw, language: str = "ase", **options: object) -> list[R
         frame = hold_frame(recording, side)
         rule = letter if language in LETTER_LANGUAGES else None
         motion = retarget(recording, source=source, letter=rule, **options)  # type: ignore[arg-type]
-        [still] = motion[frame : frame + 1].frames()
+        *coming, still = motion[max(0, frame - COMING) : frame + 1].frames()
+        for moved in coming:  # a video renderer is told the picture before
+            draw(moved)
         picture = draw(still)[..., :3]
         landmarks = recording.hands[side][frame] * [1, 1, source.alpha]
         readings.append(Reading(letter, landmarks, eye.look(picture), picture, motion, frame))

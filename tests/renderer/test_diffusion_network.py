@@ -210,6 +210,8 @@ def test_models_that_do_not_fit_are_told_apart(tmp_path):
         ({"version": 99}, "expected 3"),
         ({"format": "handstream.other"}, "expected a video model"),
         ({"kind": "pupil"}, "expected teacher or student"),
+        ({"steps": 0}, "expected 1 to 64"),
+        ({"steps": "x"}, "expected 1 to 64"),
         ({"denoiser": None}, "describes no network"),
         ({"denoiser": {**config["denoiser"], "wings": 2}}, "another network"),
         ({"denoiser": {**config["denoiser"], "widths": [16, 16]}}, "do not fit the network"),

@@ -1,5 +1,6 @@
 """The video renderer frame by frame: a stream batch is its frames in turn; still ones are skipped."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -211,10 +212,60 @@ def test_out_of_memory_is_a_lost_device_and_a_bug_is_not(drawing):
         assert type(caught.value) is kind
 
 
+def test_out_of_memory_while_opening_closes_it_and_names_the_remedy(drawing, monkeypatch):
+    renderer = drawing()
+    renderer.close()
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FrameStream, "advance", full)
+        with pytest.raises(RuntimeError, match=r"cannot hold or run the model .*--renderer avatar"):
+            renderer.open()
+        assert renderer.device == ""
+    renderer.open()
+    assert renderer.render(frame()).i420.std() > 1
+
+
+def test_a_network_that_gives_no_numbers_is_lost_and_forgotten(drawing):
+    """Told its own black picture, it would draw black for ever."""
+    renderer = drawing()
+    good, bad = moving(2)
+    expected = [renderer.render(m).i420 for m in (good, bad)]
+    network = renderer._stream.core
+    renderer._stream.core = lambda *inputs: network(*inputs) * torch.nan
+    with pytest.raises(DeviceLost, match="no numbers"):
+        renderer.render(moving(3)[2])
+    renderer.close()
+    renderer.open()
+    assert all(np.array_equal(a, renderer.render(m).i420) for a, m in zip(expected, (good, bad), strict=True))
+
+
+def test_half_precision_keeps_the_noise_level_exact(folder, monkeypatch):
+    """On a CUDA device; the CPU stands in for it."""
+    made = []
+    monkeypatch.setattr("renderer.diffusion.renderer.build", lambda network, *_: made.append(network))
+
+    class Device(str):
+        type = "cuda"
+
+    renderer = VideoRenderer(VideoConfig(folder, precision="bfloat16"))
+    picture = np.zeros((64, 64, 3), np.uint8)
+    with contextlib.suppress(AttributeError):  # nothing was built
+        renderer._made(Device("cpu"), picture)
+    [network] = made
+    assert network.first.weight.dtype == torch.bfloat16
+    whole = renderer._model.denoiser.level
+    for one, other in zip(network.level.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(network.level.rates, whole.rates)
+
+
 def test_backends_agree_with_the_plain_network_or_are_not_used(monkeypatch):
     """Captured whole by the compiler (no graph break), and equal; what is not there is told."""
     model, reference, _ = scene(1)
-    example = FrameStream(model, "student", reference, 0, 2, stream=True).example()
+    example, _ = FrameStream(model, "student", reference, 0, 2, stream=True).examples()
     monkeypatch.setattr(backends, "COMPILER", "aot_eager")
     compiled = backends.build(model, "compile", example)
     assert (compiled.name, compiled.reason) == ("compile", "")
@@ -235,25 +286,39 @@ def test_backends_agree_with_the_plain_network_or_are_not_used(monkeypatch):
 
 def test_a_backend_that_is_wrong_is_found_out(monkeypatch):
     model, reference, _ = scene(1)
-    example = FrameStream(model, "student", reference, 0, 1, stream=False).example()
+    example, other = FrameStream(model, "student", reference, 0, 2, stream=False).examples()
     monkeypatch.setattr(backends, "_compiled", lambda denoiser: lambda *inputs: denoiser(*inputs) + 0.1)
     core = backends.build(model, "compile", example)
     assert core.name == "eager"
     assert "differs from the plain network by 0.1" in core.reason
+    frozen = model(*example)  # a graph captured on another device would answer the same for ever
+    monkeypatch.setattr(backends, "_compiled", lambda denoiser: lambda *inputs: frozen)
+    assert backends.build(model, "compile", example).name == "compile", "nobody asked it anything else"
+    core = backends.build(model, "compile", example, other)
+    assert (core.name, core.call) == ("eager", model)
+    assert "differs from the plain network" in core.reason
+
+    def dumb(denoiser):
+        raise RuntimeError
+
+    monkeypatch.setattr(backends, "_compiled", dumb)
+    assert backends.build(model, "compile", example).reason == "compile: RuntimeError: "
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("wanted", ["compile", "graphs"])
-def test_on_a_gpu_each_backend_is_equal_frame_after_frame(wanted):
+@pytest.mark.parametrize("wanted", ["compile", "graphs", "tensorrt"])
+def test_on_a_gpu_each_backend_is_equal_frame_after_frame(wanted, monkeypatch):
+    if wanted == "tensorrt":
+        pytest.importorskip("torch_tensorrt", reason="the extra `tensorrt` is not installed")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # rounded otherwise each time
     model, reference, frames = scene(3)
     model, frames = model.cuda(), [maps.cuda() for maps in frames]
-    reference = type(reference)(
-        tuple(level.cuda() for level in reference.levels), reference.remembered.cuda()
-    )
+    levels = tuple(level.cuda() for level in reference.levels)
+    reference = type(reference)(levels, *(part.cuda() for part in reference[1:]))
     made = []
     for backend in ("eager", wanted):
         stream = FrameStream(model, "student", reference, 0, 2, stream=True)
-        core = backends.build(model, backend, stream.example())
+        core = backends.build(model, backend, *stream.examples())
         assert core.name.startswith(backend)
         stream.core = core.call
         state = stream.open()

@@ -83,13 +83,14 @@ def main(args: argparse.Namespace) -> int:
     """Train one teacher."""
     from trainer.configuration import configured
     from trainer.renderer.training import RendererTraining, train
+    from trainer.team import own_device
 
     settings = settings_of(args)
     if args.size:
         settings["size"] = args.size
     config = configured(RendererTraining, settings)
     material = material_of(args, config.denoiser.size, config)
-    train(material.train, material.new_motion, config, args.model, args.device)
+    train(material.train, material.new_motion, config, args.model, own_device(args.device))
     print(f"{args.model}: a teacher of {config.sampler_steps} steps; next: "
           f"`handstream train distill --teacher {args.model} --model STUDENT`")  # fmt: skip
     return 0

@@ -26,7 +26,8 @@ class Critic(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 3, padding=1))
 
     def forward(self, pictures: Tensor, maps: Tensor) -> Tensor:
-        out: Tensor = self.layers(torch.cat([pictures, maps.flatten(1, 2) * 2 - 1], 1))
+        seen = functional.adaptive_avg_pool2d(maps.flatten(1, 2), pictures.shape[-1])
+        out: Tensor = self.layers(torch.cat([pictures, seen * 2 - 1], 1))
         return out
 
 

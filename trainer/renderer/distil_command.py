@@ -24,6 +24,7 @@ def main(args: argparse.Namespace) -> int:
     from renderer.diffusion.model import VideoModel
     from trainer.configuration import configured
     from trainer.renderer.distilling import DistilTraining, distil
+    from trainer.team import own_device
 
     settings = settings_of(args)
     if args.steps is not None:
@@ -33,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
     if teacher.kind != "teacher":
         raise ValueError(f"--teacher {args.teacher}: got a student; give the teacher it was distilled from")
     material = material_of(args, teacher.config.size, config)
-    distil(teacher, material.train, material.new_motion, config, args.model, args.device)
+    distil(teacher, material.train, material.new_motion, config, args.model, own_device(args.device))
     print(f"{args.model}: a student of {config.student_steps} steps; look at it with `handstream say HELLO "
           f"--renderer diffusion --renderer-model {args.model} --out hello.mp4`")  # fmt: skip
     return 0

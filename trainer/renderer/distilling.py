@@ -21,7 +21,7 @@ from torch import Tensor
 
 from renderer.diffusion.denoiser import Denoiser
 from renderer.diffusion.model import VideoModel
-from renderer.diffusion.samplers import Predict, cleaned, few_step, noised, schedule
+from renderer.diffusion.samplers import Predict, cleaned, ddim_step, few_step, noised, schedule
 from trainer.loop import LoopConfig
 from trainer.renderer.clips import PictureClip
 from trainer.renderer.footage import Draw, Examples
@@ -105,9 +105,7 @@ class StudentTask(PictureTask):
         """The student's guess one of the teacher's steps further on; at the end that step itself."""
         known = examples.known
         v = predictor(self.teacher, examples, previous, known)(x, sigma)
-        s = sigma[:, None, None, None]
-        left = (1 - s * s).clamp(min=0).sqrt() * v + s * x
-        nearer = noised(cleaned(x, v, sigma), left, lower)
+        nearer = ddim_step(x, v, x, sigma, lower)
         guess = predictor(self.model.denoiser, examples, previous, known)(nearer, lower)
         return cleaned(nearer, guess, lower)
 

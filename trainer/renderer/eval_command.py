@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="pictures to draw; default: the avatar's, held out of its training")  # fmt: skip
     parser.add_argument("--language", action="append", default=[], metavar="CODE",
                         help="as in training, so that what was held out is")  # fmt: skip
-    parser.add_argument("--signers", type=int, default=24, help="as in training (default 24)")
+    parser.add_argument("--signers", type=int, help="as in training (default: what the model says of it)")
     parser.add_argument("--clips", type=int, default=12, help="of each kind (default 12)")
     parser.add_argument("--frames", type=int, default=12, help="of a clip (default 12)")
     parser.add_argument("--endurance", type=float, default=0.0, metavar="SECONDS",
@@ -58,6 +58,7 @@ def main(args: argparse.Namespace) -> int:
 
         lpips = Lpips(args.lpips)
     every = _models(args)
+    args.signers = args.signers or _signers_of(args.model)
     sets = _clips(args, every[0].model.config.size)
     told: dict[str, dict[str, dict[str, float]]] = {}
     drawn: dict[str, list[Pictures]] = {}
@@ -83,6 +84,14 @@ def main(args: argparse.Namespace) -> int:
         write_pictures(args.out, sets[first], drawn)
     print(json.dumps(_finite(result)))
     return 0
+
+
+def _signers_of(model: Path) -> int:
+    """Of how many it learned, so that what is called new is."""
+    from engine.checkpoint import open_checkpoint
+
+    _, config = open_checkpoint(model)
+    return int(config.get("training", {}).get("signers", 24))
 
 
 def _models(args: argparse.Namespace) -> list[Sampled]:

@@ -43,9 +43,12 @@ class Sampled:
         drawing = FrameStream(network, self.model.kind, reference, 0, self.steps, stream)
         state = drawing.open()
         frames = list((motion or clip.motion).frames())
-        made = [drawing.advance(draw_maps([frame], size, device), state) for frame in frames]
-        rgb = ((torch.cat(made).float() + 1) * 127.5).round().clamp(0, 255).byte()
-        return np.ascontiguousarray(rgb.permute(0, 2, 3, 1).cpu().numpy())
+        made = np.empty((len(frames), clip.size, clip.size, 3), np.uint8)
+        for number, frame in enumerate(frames):  # one by one: ten minutes of large ones fit in no GPU
+            [picture] = drawing.advance(draw_maps([frame], size, device), state)
+            rgb = ((picture.float() + 1) * 127.5).round().clamp(0, 255).byte()
+            made[number] = rgb.permute(1, 2, 0).cpu().numpy()
+        return made
 
 
 def figures(
@@ -106,8 +109,12 @@ def endurance(
     m = clip.motion
     long = Motion(m.fps, m.pose[order], m.hands[order], m.smplx[order], m.expression[order])
     made = sampled.draw(clip, long)
-    apart = np.stack([c.reference for c in others if c.signer != clip.signer])
-    found = trend(identity_distances(made, clip.reference[None], apart), m.fps)
+    apart = [c.reference for c in others if c.signer != clip.signer]
+    if not apart:
+        raise ValueError(
+            f"endurance: all clips are of {clip.signer}; give clips of another signer to compare"
+        )
+    found = trend(identity_distances(made, clip.reference[None], np.stack(apart)), m.fps)
     return {
         "frames": float(frames),
         "identity_slope_a_minute": found.slope,

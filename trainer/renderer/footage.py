@@ -35,7 +35,8 @@ class Draw:
 @dataclass(frozen=True, eq=False)
 class Examples:
     """B examples. pictures, previous, before [B, 3, S, S] -1..1 (before: the one before `previous`); maps
-    [B, 3, 3, M, M] (M: `map_size`); previous_maps: those of `previous`; known [B] 0 or 1; style [B];
+    [B, 3, 3, M, M] (M: `map_size`); previous_maps: those of `previous`; known, known_before [B]: 1 where
+    there is a `previous`, a `before`, else 0; style [B];
     reference and its maps; hands [B, 2, 3]: pixel x, y and reach of both hands; rollout: `previous` is to be
     the model's own."""
 
@@ -43,6 +44,7 @@ class Examples:
     previous: Tensor
     before: Tensor
     known: Tensor
+    known_before: Tensor
     maps: Tensor
     previous_maps: Tensor
     style: Tensor
@@ -123,14 +125,17 @@ class Footage:
         before = np.maximum(previous - np.maximum(lags, 1), self.first[self.clip[frames]])
         clip = self.clip[frames]
         shown = np.array(draw.shown)
-        by_modality = [self.maps(shown[:, m])[:, m] for m in range(3)]
-        straight = (shown == frames[:, None]).all()
+        if (shown == frames[:, None]).all():
+            maps = self.maps(frames)
+        else:
+            maps = torch.stack([self.maps(shown[:, m])[:, m] for m in range(3)], 1)
         return Examples(
             pictures=self._picture(self.pictures, frames),
             previous=self._picture(self.pictures, previous),
             before=self._picture(self.pictures, before),
-            known=torch.from_numpy((lags > 0).astype(np.float32)).to(self.device),
-            maps=self.maps(frames) if straight else torch.stack(by_modality, 1),
+            known=self._flags(lags > 0),
+            known_before=self._flags(before < previous),
+            maps=maps,
             previous_maps=self.maps(previous) if draw.rollout else torch.empty(0),
             style=torch.tensor(draw.styles, device=self.device),
             names=tuple(self.styles[s] for s in draw.styles),
@@ -139,6 +144,9 @@ class Footage:
             hands=self.hands[frames].to(self.device),
             rollout=draw.rollout,
         )
+
+    def _flags(self, which: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+        return torch.from_numpy(which.astype(np.float32)).to(self.device)
 
     def maps(self, frames: np.ndarray) -> Tensor:  # type: ignore[type-arg]
         """Of frames, or of references (numbered after all frames): [n, 3, 3, M, M] 0..1."""

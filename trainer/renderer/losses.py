@@ -57,7 +57,7 @@ def own_previous(
     no gradient; else the true one. Each with up to `blur` noise (as Ho et al. 2022 for cascades)."""
     if examples.rollout:
         with torch.no_grad():
-            predict = predictor(denoiser, examples, before, examples.known, examples.previous_maps)
+            predict = predictor(denoiser, examples, before, examples.known_before, examples.previous_maps)
             noise = torch.randn_like(previous)
             previous = few_step(predict, noise, schedule(ROLLOUT_STEPS)).clamp(-1, 1)
     if not blur:

@@ -51,10 +51,10 @@ def main(args: argparse.Namespace) -> int:
     else:
         from trainer.data.sequences import SequenceStore
         from trainer.renderer.clips import alphabet_motions, avatar_clips
-        from trainer.renderer.material import signers_of
+        from trainer.renderer.material import signers_of, split
 
         motions = [store[n].motion for store in map(SequenceStore, args.data) for n in range(len(store))]
-        motions = motions or alphabet_motions(args.language)
+        motions = motions or split(alphabet_motions(args.language))[0]  # `eval renderer` shows the others
         seen, _ = signers_of(args.signers)
         for clip in avatar_clips(motions, args.clips, args.frames, args.pixels, seen, args.seed):
             save_clip(args.out, clip)

@@ -163,6 +163,7 @@ def run(task: PictureTask, clips: Sequence[PictureClip], folder: Path) -> VideoM
     loop = Loop(task, config.loop, folder)
     figures = loop.run()
     model = VideoModel(loop.averaged.denoiser.eval(), task.kind, task.served_steps)
-    model.save(folder, half=config.half, training=dataclasses.asdict(config), figures=figures)
-    write_card(folder, task.kind, model.steps, clips, figures, task.device)
+    if loop.team.first:
+        model.save(folder, half=config.half, training=dataclasses.asdict(config), figures=figures)
+        write_card(folder, task.kind, model.steps, clips, figures, task.device)
     return model
