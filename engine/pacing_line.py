@@ -20,7 +20,7 @@ from engine.clock import NS_PER_S
 from engine.pacing import Pacer
 from engine.pacing_config import REASONS, PacingConfig
 from engine.pacing_unit import Fate, Kind, Numbered, Unit
-from engine.signals import IDLE, MotionFrame
+from engine.signals import IDLE, MotionFrame, Unseen
 
 FATES_KEPT = 8192
 
@@ -130,7 +130,7 @@ class PacedLine:
         if out.glosses:
             self._choreography.append(out.glosses, state)
 
-    def stepped(self, frame: MotionFrame, state: Any) -> None:
+    def stepped(self, frame: MotionFrame | Unseen, state: Any) -> None:
         """After a frame was made: note what it shows."""
         if state.skipped and state.skipped[-1] != self._skipped:
             for index, _ in tuple(state.skipped):
@@ -186,7 +186,7 @@ class PacedLine:
             self._of.pop(index, None)
         self._fates.append(unit.fate(kind, self._now_ns, reason))
 
-    def _time(self, frame: MotionFrame, state: Any) -> None:
+    def _time(self, frame: MotionFrame | Unseen, state: Any) -> None:
         """A sign begins: how long did the one before take, and how long was it thought to?"""
         if self._timed is not None:
             began_ns, expected_s, spelled = self._timed

@@ -1,7 +1,8 @@
 """The inference thread: it owns every signer and steps them all at one steady pace.
 
 Enters: signers with their sinks, captions, interruptions and other commands, from any thread. Leaves: each
-signer's `MotionFrame` to its sink, on the inference thread, once a tick. Does not know pictures or networks.
+signer's `MotionFrame` to its sink, on the inference thread, once a tick; of a signer that nobody watches its
+`Unseen` frame, at an eighth of the cost. Does not know pictures or networks.
 
 Policies. Pace: ticks lie on start + n / fps of a monotonic clock, so nothing drifts; a tick that comes more
 than one period late is not made up for: the missed ticks are skipped and counted, signing goes on from
@@ -22,18 +23,20 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
 from engine.clock import NS_PER_S, Clock, MonotonicClock, frame_pts_ns
-from engine.signals import Caption, MotionFrame
+from engine.signals import Caption, MotionFrame, Unseen
 from engine.signer import Said, Signer
 from engine.warming import TextLine, Warmers
 
 log = logging.getLogger(__name__)
 
 Sink = Callable[[MotionFrame], None]
+UnseenSink = Callable[[Unseen], None]
 T = TypeVar("T")
 
 
@@ -67,9 +70,16 @@ class _Member:
     sink: Sink
     text: TextLine
     watched: Callable[[], bool] | None = None
+    unseen: UnseenSink | None = None
     phase: int = 0
     failures: int = 0
     sink_failures: int = 0
+
+    def step(self, pts_ns: int) -> Callable[[], None]:
+        """Step the signer; returns what hands its frame on."""
+        if self.unseen is not None and self.watched is not None and not self.watched():
+            return partial(self.unseen, self.signer.step_unseen(pts_ns))
+        return partial(self.sink, self.signer.step(pts_ns))
 
 
 class Scheduler:
@@ -145,17 +155,21 @@ class Scheduler:
             ) from None
         return done
 
-    def add(self, name: str, signer: Signer, sink: Sink, watched: Callable[[], bool] | None = None) -> None:
+    def add(
+        self, name: str, signer: Signer, sink: Sink, watched: Callable[[], bool] | None = None,
+        unseen: UnseenSink | None = None,
+    ) -> None:  # fmt: skip
         """Step `signer` from the next tick on and give its frames to `sink`. Not from the inference thread.
 
         watched: whether anybody wants its frames just now; asked on the inference thread. While nobody does
         and it rests, it dozes: it is stepped every `DOZE_S` only. With text it is awake at once.
+        unseen: gets the frames meanwhile, without their motion; without it `sink` gets them all.
 
         Raises ValueError for a name in use or another frame rate, SchedulerBusy beyond `max_signers`.
         """
         if signer.fps != self.fps:
             raise ValueError(f"scheduler: signer {name} has {signer.fps} fps, expected {self.fps}")
-        self._wait(self.call(lambda: self._add(name, signer, sink, watched)))
+        self._wait(self.call(lambda: self._add(name, signer, sink, watched, unseen)))
 
     def remove(self, name: str) -> None:
         """Stop stepping a signer; when this returns its sink is not called again. Unknown names are fine."""
@@ -266,7 +280,7 @@ class Scheduler:
 
     def _step(self, name: str, member: _Member, pts_ns: int) -> None:
         try:
-            frame = member.signer.step(pts_ns)
+            hand_on = member.step(pts_ns)
         except Exception:
             member.failures += 1
             if _worth_telling(member.failures):
@@ -275,7 +289,7 @@ class Scheduler:
             member.signer.recover()
             return
         try:
-            member.sink(frame)
+            hand_on()
         except Exception:
             member.sink_failures += 1
             if _worth_telling(member.sink_failures):
@@ -288,7 +302,10 @@ class Scheduler:
             except queue.Empty:
                 return
 
-    def _add(self, name: str, signer: Signer, sink: Sink, watched: Callable[[], bool] | None) -> None:
+    def _add(
+        self, name: str, signer: Signer, sink: Sink, watched: Callable[[], bool] | None,
+        unseen: UnseenSink | None,
+    ) -> None:  # fmt: skip
         if name in self._members:
             raise ValueError(f"scheduler: there is a signer {name} already; remove it first")
         if len(self._members) >= self._config.max_signers:
@@ -296,7 +313,7 @@ class Scheduler:
                 f"scheduler: {len(self._members)} signers, no more fit; remove one or raise max_signers"
             )
         text = TextLine(signer, self._warmers, self.call, self._config.captions)
-        self._members[name] = _Member(signer, sink, text, watched, len(self._members))
+        self._members[name] = _Member(signer, sink, text, watched, unseen, len(self._members))
 
     def _text(self, name: str) -> TextLine:
         member = self._members.get(name)

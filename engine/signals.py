@@ -104,6 +104,15 @@ class MotionFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """A frame that nobody looks at: what `MotionFrame` says of it, but for the motion, which was not made."""
+
+    seq: int
+    pts_ns: int
+    gloss: int = IDLE
+
+
+@dataclass(frozen=True, slots=True)
 class Motion:
     """A clip of motion: T frames of the three modalities (shapes as in `MotionFrame`, with a leading T).
 

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.choreography import LexiconChoreography
-from engine.choreography.base import AnyChoreography
+from engine.choreography.base import AnyChoreography, step_unseen
 from engine.choreography.config import FASTEST
 from engine.choreography.state import checked_rate
 from engine.choreography.store import MotionSource
 from engine.pacing_config import REASONS, PacingConfig
 from engine.pacing_line import PacedLine
 from engine.pacing_unit import Fate
-from engine.signals import Caption, Gloss, MotionFrame
+from engine.signals import Caption, Gloss, MotionFrame, Unseen
 from engine.signer_text import GlosserLike, Said, TextHalf, TextTooLong
 
 __all__ = ["BacklogFull", "GlosserLike", "Said", "Signer", "SignerConfig", "TextTooLong"]
@@ -204,6 +204,13 @@ class Signer:
         frame: MotionFrame = self.choreography.step(self._state, pts_ns)
         self._line.stepped(frame, self._state)
         return frame
+
+    def step_unseen(self, pts_ns: int) -> Unseen:
+        """The next frame where nobody looks: as `step`, without its motion. All that follows is the same."""
+        self._line.step(self._state, pts_ns, self._rate)
+        unseen = step_unseen(self.choreography, self._state, pts_ns)
+        self._line.stepped(unseen, self._state)
+        return unseen
 
     @staticmethod
     def together(signers: Sequence[Signer]) -> None:

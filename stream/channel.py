@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from engine.pacing_unit import Fate
-from engine.signals import IDLE, Caption, MotionFrame
+from engine.signals import IDLE, Caption, MotionFrame, Unseen
 from engine.signer import BacklogFull, Said, TextTooLong
 from stream import events, wire
 from stream.broadcast import Broadcast
@@ -217,7 +217,7 @@ class Channel:
         for listener in self.listeners:
             listener(message)
 
-    def motion(self, frame: MotionFrame) -> None:
+    def motion(self, frame: MotionFrame | Unseen) -> None:
         """A frame was stepped: tell what is signed now, and pass the motion to those who want it."""
         self.motion_frames += 1
         self.moved_s = time.monotonic()
@@ -234,7 +234,8 @@ class Channel:
             self._skipped = skipped
         for fate in self.performer.signer.take_fates():
             self._settled(fate)
-        self._send_motion(frame)
+        if isinstance(frame, MotionFrame):
+            self._send_motion(frame)
 
     def _settled(self, fate: Fate) -> None:
         """It is certain what became of a word."""
@@ -245,7 +246,7 @@ class Channel:
         self.tell(events.left_out(fate))
         self.left_out(fate, self._live.get(fate.caption_seq))
 
-    def _began(self, frame: MotionFrame) -> None:
+    def _began(self, frame: MotionFrame | Unseen) -> None:
         """A sign has begun with this frame, or with one before, when a late loop did not know it yet."""
         if self._begun[0] != frame.gloss:
             self._begun = (frame.gloss, frame.pts_ns)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.pacing_unit import Fate
-from engine.signals import Caption, Gloss, MotionFrame
+from engine.signals import Caption, Gloss, MotionFrame, Unseen
 from renderer.base import PREFERRED, Policy, Renderer
 from stream.config import SignerSettings
 
@@ -71,9 +71,10 @@ class SchedulerLike(Protocol):
         signer: Any,
         sink: Callable[[MotionFrame], None],
         watched: Callable[[], bool] | None = None,
+        unseen: Callable[[Unseen], None] | None = None,
     ) -> None:
-        """watched: whether anybody wants its frames; while nobody does and it rests, it may be stepped
-        less."""
+        """watched: whether anybody wants its frames; while nobody does it may be stepped less when it rests,
+        and give its frames without their motion to `unseen`."""
         ...
 
     def remove(self, name: str) -> None: ...

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from engine.signals import Caption, MotionFrame
+from engine.signals import Caption, MotionFrame, Unseen
 from renderer.base import PREFERRED, Policy
 from stream.channel import Channel
 from stream.config import SignerSettings
@@ -72,7 +72,7 @@ class _Line:
     """One signer's way through the threads."""
 
     channel: Channel
-    motion: Ordered[MotionFrame]
+    motion: Ordered[MotionFrame | Unseen]
 
 
 class Pipeline:
@@ -93,7 +93,9 @@ class Pipeline:
         """Put a channel on air. Raises what its renderer's `open` raises (RuntimeError without a device)."""
         name = channel.settings.name
         await self._render.add(name, factory, channel.broadcast.offer, fallback)
-        motion = Ordered(asyncio.get_running_loop(), channel.motion, MOTION_FRAMES)
+        motion: Ordered[MotionFrame | Unseen] = Ordered(
+            asyncio.get_running_loop(), channel.motion, MOTION_FRAMES
+        )
         self._lines[name] = _Line(channel, motion)
 
         def on_frame(frame: MotionFrame) -> None:
@@ -103,10 +105,15 @@ class Pipeline:
                 self._render.submit(name, frame)
             motion.put(frame)
 
-        def watched() -> bool:
-            return bool(channel.peers)
+        def on_unseen(frame: Unseen) -> None:
+            self._rest.forget(name)
+            motion.put(frame)
 
-        await asyncio.to_thread(self._scheduler.add, name, channel.performer.signer, on_frame, watched)
+        def watched() -> bool:
+            return bool(channel.peers) or channel.broadcast.watched
+
+        signer = channel.performer.signer
+        await asyncio.to_thread(self._scheduler.add, name, signer, on_frame, watched, on_unseen)
 
     async def recast(
         self, channel: Channel, factory: RendererFactory, fallback: RendererFactory | None = None

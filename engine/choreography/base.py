@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import MutableSequence, Sequence
 from typing import Any, Protocol, TypeVar
 
-from engine.signals import Gloss, MotionFrame
+from engine.signals import Gloss, MotionFrame, Unseen
 
 
 class ChoreographyState(Protocol):
@@ -64,6 +64,20 @@ class Choreography(Protocol[StateT]):
 
 
 AnyChoreography = Choreography[Any]
+
+
+def step_unseen(choreography: AnyChoreography, state: Any, pts_ns: int) -> Unseen:
+    """One step of which nobody sees the frame: all that follows is as after `step`.
+
+    By the choreography's own `step_unseen(state, pts_ns)`, where it has one, which spares the motion.
+    """
+    spared = getattr(choreography, "step_unseen", None)
+    if spared is not None:
+        unseen: Unseen = spared(state, pts_ns)
+        return unseen
+    frame = choreography.step(state, pts_ns)
+    return Unseen(frame.seq, frame.pts_ns, frame.gloss)
+
 
 _LETTER_S, _SIGN_S, _PAUSE_S = 0.36, 1.0, 0.1
 

@@ -66,14 +66,12 @@ class IdleLife:
         """Rotation vectors [9, 3] for `JOINTS`, how far the lids are closed 0..1, and a change of the
         smile.
         """
-        self._time_s += self._dt
+        lids = self.skip(calm)
         t, p = self._time_s, self._phases
-        self._breath += 2 * np.pi * self._dt * (0.23 + 0.02 * math.sin(0.11 * t + p[0]))
         breath = math.sin(self._breath) * (0.65 + 0.35 * calm)
         weight = (math.sin(0.53 * t + p[1]) + 0.6 * math.sin(0.31 * t + p[2])) * calm
         nod = 0.6 * math.sin(0.83 * t + p[3]) + 0.4 * math.sin(1.37 * t + p[4])
         turn = 0.7 * math.sin(0.47 * t + p[5]) + 0.3 * math.sin(1.13 * t + p[0])
-        self._look(calm)
         out = np.zeros((len(JOINTS), 3), np.float32)
         out[0, 2] = 0.011 * weight
         out[1] = (-0.006 * breath, 0, -0.004 * weight)
@@ -87,7 +85,15 @@ class IdleLife:
         )
         out[5, 2], out[6, 2] = 0.013 * breath, -0.013 * breath
         out[7] = out[8] = (self._gaze[1] - self._follow[1], self._gaze[0] - self._follow[0], 0)
-        return out, self._lids(), float(0.05 * math.sin(0.19 * t + p[2]) * calm)
+        return out, lids, float(0.05 * math.sin(0.19 * t + p[2]) * calm)
+
+    def skip(self, calm: float) -> float:
+        """One frame on, unseen: what follows is as after `step`. How far the lids are closed, 0..1."""
+        self._time_s += self._dt
+        turns = 0.23 + 0.02 * math.sin(0.11 * self._time_s + self._phases[0])
+        self._breath += 2 * math.pi * self._dt * turns
+        self._look(calm)
+        return self._lids()
 
     def _look(self, calm: float) -> None:
         if self._time_s >= self._next_gaze_s:

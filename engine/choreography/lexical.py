@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from engine.choreography.slide import slide_aside
 from engine.choreography.state import LexiconState, Phase, Queued, checked_rate
 from engine.choreography.store import ClipStore, MotionSource
 from engine.rotations import multiply, quaternion_from_rotvec, rotvec_from_quaternion
-from engine.signals import IDLE, FloatArray, Gloss, MotionFrame
+from engine.signals import IDLE, FloatArray, Gloss, MotionFrame, Unseen
 from engine.skeleton import MIRROR_JOINTS, mirror_expression
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,6 @@ class LexiconChoreography:
 
     def step(self, state: LexiconState, pts_ns: int) -> MotionFrame:
         """The next frame. At most about a millisecond once clips are warm."""
-        state.rate_now += min(max(state.wanted_rate - state.rate_now, -0.3), 0.3)
         self._plan(state)
         pose, expression = state.inertia.step(*self._target(state))
         smplx, expression = self._enliven(state, pose, expression)
@@ -124,9 +124,20 @@ class LexiconChoreography:
         state.frame += 1
         return frame
 
+    def step_unseen(self, state: LexiconState, pts_ns: int) -> Unseen:
+        """The next frame without its motion: what follows is as after `step`. An eighth of the work."""
+        self._plan(state)
+        state.inertia.skip(partial(self._shown, state.clip, state.at, state.slides, state.mirrored))
+        self._live(state)
+        state.idle.skip(state.calm)
+        unseen = Unseen(state.frame, pts_ns, self._label(state))
+        state.frame += 1
+        return unseen
+
     # -- the plan: which clip, which frame of it --------
 
     def _plan(self, state: LexiconState) -> None:
+        state.rate_now += min(max(state.wanted_rate - state.rate_now, -0.3), 0.3)
         if state.phase is Phase.SIGN:
             self._play(state)
         elif state.phase is Phase.HOLD:
@@ -285,14 +296,19 @@ class LexiconChoreography:
         return state.current.index if arrived or state.phase is Phase.HOLD else IDLE
 
     def _target(self, state: LexiconState) -> tuple[FloatArray, FloatArray]:
-        if state.clip is None:
+        return self._shown(state.clip, state.at, state.slides, state.mirrored)
+
+    def _shown(
+        self, clip: Clip | None, at: float, slides: int, mirrored: bool
+    ) -> tuple[FloatArray, FloatArray]:
+        if clip is None:
             pose, expression = rest_quaternions(), rest_expression()
         else:
-            pose, expression = state.clip.sample(state.at)
+            pose, expression = clip.sample(at)
             expression = np.maximum(expression, 0.5 * rest_expression())
-            if state.slides:
-                pose = slide_aside(self._body, pose, state.slides * self._timing.slide_m)
-        if state.mirrored:
+            if slides:
+                pose = slide_aside(self._body, pose, slides * self._timing.slide_m)
+        if mirrored:
             pose, expression = mirror_quaternions(pose), mirror_expression(expression)
         return pose, expression
 
@@ -300,15 +316,18 @@ class LexiconChoreography:
         self, state: LexiconState, pose: FloatArray, expression: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Lay idle life over the planned pose: axis-angle [55, 3] and face units [52]."""
-        calm = 1.0 if state.phase is Phase.REST else _SIGNING_CALM
-        state.calm += (calm - state.calm) / (_CALM_S * self._fps)
-        side = -1.0 if state.mirrored else 1.0
-        state.sides += min(max(side - state.sides, -0.2), 0.2)
+        self._live(state)
         life, lids, smile = state.idle.step(state.calm)
         life[_SIDED, 1:] *= np.float32(state.sides)  # breathing lifts both collar bones alike
         alive = pose.copy()
         alive[JOINTS] = multiply(pose[JOINTS], quaternion_from_rotvec(life))
         return rotvec_from_quaternion(alive), lay_over(expression, lids, smile)
+
+    def _live(self, state: LexiconState) -> None:
+        calm = 1.0 if state.phase is Phase.REST else _SIGNING_CALM
+        state.calm += (calm - state.calm) / (_CALM_S * self._fps)
+        side = -1.0 if state.mirrored else 1.0
+        state.sides += min(max(side - state.sides, -0.2), 0.2)
 
 
 def mirror_quaternions(pose: FloatArray) -> FloatArray:

@@ -96,7 +96,9 @@ class RemoteScheduler:
 
     # -- what the pipeline asks of a scheduler
 
-    def add(self, name: str, signer: object, sink: Sink, watched: object = None) -> None:
+    def add(
+        self, name: str, signer: object, sink: Sink, watched: object = None, unseen: object = None
+    ) -> None:
         with self._changed:
             self._sinks[name] = sink
 

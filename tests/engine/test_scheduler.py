@@ -11,7 +11,7 @@ import pytest
 
 from engine.clock import ManualClock, frame_pts_ns
 from engine.scheduler import Scheduler, SchedulerBusy, SchedulerConfig
-from engine.signals import IDLE, Caption, Motion, MotionFrame
+from engine.signals import IDLE, Caption, Motion, MotionFrame, Unseen
 from engine.signer import BacklogFull, Signer, SignerConfig
 from tests.engine.signing import HandMadeLexicon, PlainWords
 
@@ -76,6 +76,24 @@ def test_who_rests_unseen_dozes_and_wakes_with_the_first_word(scheduler: Schedul
     before = len(frames["dozing"])
     scheduler.run(10)
     assert len(frames["dozing"]) == before + 10, "somebody looks"
+
+
+def test_who_is_not_watched_gives_frames_without_motion_and_is_seen_at_once(scheduler: Scheduler) -> None:
+    looks = False
+    frames: list[MotionFrame] = []
+    unseen: list[Unseen] = []
+    scheduler.add("a", make(seed=3), frames.append, lambda: looks, unseen.append)
+    scheduler.say("a", caption("HI TWO")).result(20)
+    until(lambda: scheduler.stats()["commands_waiting"] == 3)  # each clip was cold, so each came by itself
+    scheduler.run(30)
+    assert not frames
+    looks = True
+    scheduler.run(30)
+    alone = make(seed=3)
+    alone.say(caption("HI TWO"))
+    expected = [alone.step(0) for _ in range(60)]
+    assert [f.gloss for f in unseen] == [f.gloss for f in expected[:30]]
+    np.testing.assert_array_equal([f.smplx for f in frames], [f.smplx for f in expected[30:]])
 
 
 def test_late_ticks_are_skipped_not_made_up_for() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.signals import IDLE, Caption, MotionFrame
+from engine.signals import IDLE, Caption, MotionFrame, Unseen
 from engine.signer import BacklogFull, Signer, SignerConfig, TextTooLong
 from tests.engine.signing import HandMadeLexicon, PlainWords
+from tests.engine.timed_choreography import TimedChoreography
 
 
 def make(**settings: object) -> Signer:
@@ -166,3 +167,45 @@ def test_pending_counts_down_to_zero() -> None:
     assert counts[0] == 3
     assert sorted(counts, reverse=True) == counts
     assert counts[-1] == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_unseen_steps_change_nothing_but_that_nobody_sees_them(seed: int) -> None:
+    """Whenever somebody looks, it is the frame of a signer that was looked at all the time; and the rest is
+    told alike: numbers, glosses, what waits, when it rests, what became of words."""
+    random = np.random.default_rng(seed)
+    seen, other = make(seed=seed, left_handed=seed == 1), make(seed=seed, left_handed=seed == 1)
+    looks, dark = True, 0
+    for step in range(700):
+        for signer in (seen, other):
+            if step in (5, 300):
+                signer.say(caption("HELLO TWO WAVE LONG", step))
+            elif step == 200:
+                signer.say(Caption("WAVE LL AB BAD! TWO", "ase", seq=step, delay_ns=0))
+            elif step == 330 + 20 * seed:
+                signer.interrupt()
+            elif step == 360:
+                signer.rate, signer.left_handed = 1.7, seed != 1
+                signer.say(caption("FEET TWO", step))
+        if random.random() < 0.15:
+            looks = not looks
+        frame = seen.step(step)
+        mine = other.step(step) if looks else other.step_unseen(step)
+        assert (mine.seq, mine.pts_ns, mine.gloss) == (frame.seq, frame.pts_ns, frame.gloss)
+        if isinstance(mine, Unseen):
+            dark += 1
+        else:
+            for name in ("pose", "hands", "smplx", "expression"):
+                np.testing.assert_array_equal(getattr(mine, name), getattr(frame, name))
+        state = (seen.pending, seen.resting, seen.backlog_ms, seen.skipped, seen.tempo)
+        assert state == (other.pending, other.resting, other.backlog_ms, other.skipped, other.tempo)
+        assert seen.take_fates() == other.take_fates()
+    assert 100 < dark < 600
+
+
+def test_a_choreography_that_cannot_spare_the_motion_may_be_stepped_unseen() -> None:
+    timed = TimedChoreography()
+    signer = make(choreography=timed)
+    signer.say(caption("A"))
+    glosses = [signer.step_unseen(step).gloss for step in range(20)]
+    assert glosses == [0] * 10 + [IDLE] * 10

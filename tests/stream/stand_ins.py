@@ -171,7 +171,12 @@ class PlainScheduler:
         self._thread.start()
 
     def add(
-        self, name: str, signer: Any, on_frame: Callable[[MotionFrame], None], watched: object = None
+        self,
+        name: str,
+        signer: Any,
+        on_frame: Callable[[MotionFrame], None],
+        watched: object = None,
+        unseen: object = None,
     ) -> None:
         self.call(lambda: self._signers.update({name: (signer, on_frame)})).result(5)
 

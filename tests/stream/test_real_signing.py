@@ -5,10 +5,12 @@ import threading
 import numpy as np
 import pytest
 
+from engine.body import Body
 from stream.cast import default_cast
 from stream.config import Config, SignerSettings
 from stream.server import Server
 from tests.stream.viewer import Viewer
+from tests.stream.waiting import until
 
 
 @pytest.fixture
@@ -46,6 +48,26 @@ async def test_fingerspelling_reaches_a_peer(server):
     alpha = colour_and_alpha[256:512]
     assert alpha.min() < 40
     assert alpha.max() > 200
+
+
+async def test_unseen_signing_is_told_without_its_motion_and_seen_by_who_comes_in_its_midst(
+    server, monkeypatch
+):
+    channel, made, told = server.stage.channels["main"], [], []
+    make = Body.frame
+    monkeypatch.setattr(Body, "frame", lambda *args, **named: made.append(1) or make(*args, **named))
+    channel.listeners.append(told.append)
+    await channel.say("Hi there")
+    await until(lambda: sum(m["type"] == "gloss" for m in told) >= 2, 20)
+    assert not made, "the other signer dozes, and nobody sees this one"
+    viewer = await Viewer(server.address, channels=("events", "motion")).connect()
+    try:
+        await viewer.until(lambda: viewer.of_type("idle"), 30)
+        assert made
+        assert len(viewer.motion) >= 10
+    finally:
+        await viewer.close()
+    assert [m["label"] for m in told if m["type"] == "gloss"] == list("HITHERE")
 
 
 def test_signers_share_their_clips_and_the_lexicon_ends_with_its_cast():
