@@ -9,7 +9,8 @@ than one period late is not made up for: the missed ticks are skipped and counte
 where it was. Commands: a bounded mailbox; what comes between two ticks is carried out at once, the rest at
 the tick, all in order; when full, `call` refuses (SchedulerBusy).
 Sinks: called in order, and waited for; one that must not hold up the others has to drop (latest wins) by
-itself. A signer that fails is counted, logged and reset; the others never notice.
+itself. The interpreter: a tick of many signers pauses between them, so that other threads come to their turn.
+A signer that fails is counted, logged and reset; the others never notice.
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ T = TypeVar("T")
 
 DOZE_S = 2.0
 """Who rests unseen is stepped so often: it stays alive, and costs a fiftieth."""
+
+
+BREATH_NS, BREATH_S = 500_000, 0.0001
+"""After so much work on a tick other threads are let on for a moment. They do not get there by themselves:
+each call of numpy that gives up the interpreter's lock for an instant starts their waiting anew, whatever the
+switch interval, so that an event loop that wakes up during a tick would wait for its end."""
 
 
 class SchedulerBusy(RuntimeError):
@@ -219,8 +226,10 @@ class Scheduler:
         self._drain()
         awake = {name: member for name, member in self._members.items() if not self._dozes(member)}
         self._prepare([member.signer for member in awake.values()])
+        since_ns = began_ns
         for name, member in awake.items():
             self._step(name, member, pts_ns)
+            since_ns = self._breathe(since_ns)
         self._took_ns.append(time.perf_counter_ns() - began_ns)
         self.ticks += 1
 
@@ -264,6 +273,14 @@ class Scheduler:
                 self._mailbox.get(timeout=left_ns / NS_PER_S)()
             except queue.Empty:
                 return
+
+    def _breathe(self, since_ns: int) -> int:
+        """Between two signers: let other threads on, unless that was a moment ago; returns when it was."""
+        now_ns = time.perf_counter_ns()
+        if now_ns - since_ns < BREATH_NS or self._thread is not threading.current_thread():
+            return since_ns
+        time.sleep(BREATH_S)
+        return time.perf_counter_ns()
 
     def _dozes(self, member: _Member) -> bool:
         if member.watched is None or not member.signer.resting or member.watched():

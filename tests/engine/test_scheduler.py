@@ -96,6 +96,36 @@ def test_who_is_not_watched_gives_frames_without_motion_and_is_seen_at_once(sche
     np.testing.assert_array_equal([f.smplx for f in frames], [f.smplx for f in expected[30:]])
 
 
+def test_a_long_tick_lets_other_threads_on_between_signers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses on its own thread only: whoever ticks by hand is not kept waiting."""
+    stepped: list[str] = []
+    pauses: list[tuple[str, int]] = []
+
+    class Time:
+        perf_counter_ns = staticmethod(time.perf_counter_ns)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            assert 0 < seconds < 0.001
+            pauses.append((threading.current_thread().name, len(stepped)))
+
+    monkeypatch.setattr("engine.scheduler.time", Time)
+    monkeypatch.setattr("engine.scheduler.BREATH_NS", 0)
+    held = Scheduler(50.0, clock=ManualClock())
+    for name in "ab":
+        held.add(name, make(fps=50.0), lambda _, name=name: stepped.append(name))  # type: ignore[misc]
+    held.run(3)
+    assert (len(stepped), pauses) == (6, [])
+    held.close()
+    stepped.clear()
+    with Scheduler(50.0) as running:
+        for name in "ab":
+            running.add(name, make(fps=50.0), lambda _, name=name: stepped.append(name))  # type: ignore[misc]
+        until(lambda: len(stepped) > 10)
+    assert {name for name, _ in pauses} == {"inference"}
+    assert [count for _, count in pauses][: len(stepped)] == list(range(1, len(stepped) + 1))
+
+
 def test_late_ticks_are_skipped_not_made_up_for() -> None:
     clock = ManualClock()
     scheduler = Scheduler(clock=clock)
