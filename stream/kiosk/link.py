@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
-import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -29,6 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from stream.kiosk.config import KioskConfig
+from stream.kiosk.wire import read_in_gulps, write_at_once
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +94,10 @@ class Link:
         self._arrived = asyncio.Event()
         self._retained: dict[str, bytes] = {}
         self._outbox: deque[_Outgoing] = deque()
-        self._ahead: deque[tuple[_Outgoing, asyncio.Task[None]]] = deque()
-        self._forward_to: aiomqtt.Client | None = None
-        self._forwarded, self._to_keep = asyncio.Event(), asyncio.Event()
+        self._ahead: dict[int, tuple[_Outgoing, float]] = {}
+        """Published and not yet acknowledged by the broker, by packet number, and when; in order."""
+        self._forward_to: Any = None
+        self._to_keep = asyncio.Event()
         self._client: aiomqtt.Client | None = None
         self._kept = False
 
@@ -198,39 +200,39 @@ class Link:
             pass
 
     async def _send(self, client: aiomqtt.Client) -> None:
-        self._forward_to = client
+        self._forward_to = client._client  # reach: a task and a turn of the loop less for each publication
         try:
             while True:
-                self._forwarded.clear()
-                while self._ahead and self._ahead[0][1].done():
-                    self._ahead[0][1].result()
-                    self._ahead.popleft()
                 self._forward()
-                await self._forwarded.wait()
+                await asyncio.sleep(TIMEOUT_S / 10)
+                _, sent_s = next(iter(self._ahead.values()), (None, math.inf))
+                if time.monotonic() - sent_s > TIMEOUT_S:
+                    raise aiomqtt.MqttError("it does not acknowledge what is published")
         finally:
             self._forward_to = None
-            for _, task in self._ahead:
-                task.cancel()
-            await asyncio.gather(*(task for _, task in self._ahead), return_exceptions=True)
-            lost = [m for m, task in self._ahead if task.cancelled() or task.exception() is not None]
-            self._outbox.extendleft(reversed(lost))
+            self._outbox.extendleft(message for message, _ in reversed(self._ahead.values()))
             self._ahead.clear()
 
     def _forward(self) -> None:
-        """Somebody waits for an answer: it does not wait until the broker has acknowledged the one before."""
-        while self._forward_to is not None and self._outbox and len(self._ahead) < SENT_AHEAD:
-            message = self._outbox.popleft()
-            task = asyncio.create_task(self._deliver(self._forward_to, message))
-            task.add_done_callback(lambda _: self._forwarded.set())
-            self._ahead.append((message, task))
+        """Publish what waits, now: it is written when this returns. Somebody waits for an answer, so it does
+        not wait until the broker has acknowledged the one before."""
+        paho = self._forward_to
+        while paho is not None and self._outbox and len(self._ahead) < SENT_AHEAD:
+            message, sent_s = self._outbox[0], time.monotonic()
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = ANSWER_EXPIRY_S
+            properties.ContentType = "application/json"
+            if message.correlation is not None:
+                properties.CorrelationData = message.correlation
+            told = paho.publish(message.topic, message.payload, 1, properties=properties)
+            if told.rc:  # the connection is lost, which `_watch` will notice
+                return
+            self._outbox.popleft()
+            self._ahead[told.mid] = message, sent_s
 
-    async def _deliver(self, client: aiomqtt.Client, message: _Outgoing) -> None:
-        properties = _properties(PacketTypes.PUBLISH)
-        properties.MessageExpiryInterval = ANSWER_EXPIRY_S
-        properties.ContentType = "application/json"
-        if message.correlation is not None:
-            properties.CorrelationData = message.correlation
-        await client.publish(message.topic, message.payload, qos=1, properties=properties)
+    def _acknowledged(self, number: int) -> None:
+        if self._ahead.pop(number, None) is not None and self._outbox:
+            asyncio.get_running_loop().call_soon(self._forward)  # paho must not be called from its callbacks
 
     async def _keep(self, client: aiomqtt.Client) -> None:
         while True:
@@ -273,26 +275,31 @@ class Link:
             will=aiomqtt.Will(self._status_topic, _OFFLINE, qos=1, retain=True),
             keepalive=config.keepalive_s,
             timeout=TIMEOUT_S,
-            # Without it a QoS 1 round trip takes 44 ms: Nagle's algorithm meets a delayed acknowledgement.
-            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
             logger=_wire_log,
         )
         paho: Any = client._client  # reach: three settings that aiomqtt does not pass on
         paho.connect_timeout = TIMEOUT_S
         paho.manual_ack_set(True)
-        accepted, number = client._on_connect, self.connections + 1
+        read_in_gulps(paho)
+        accepted, published, number = client._on_connect, client._on_publish, self.connections + 1
 
         def on_connect(paho: Any, data: Any, flags: Any, reason: Any, properties: Any = None) -> None:
             if (
                 not reason.is_failure
             ):  # messages of a kept session follow at once, and want to be acknowledged
                 self._kept, self._client, self.connections = bool(flags.session_present), client, number
+                write_at_once(paho)
             accepted(paho, data, flags, reason, properties)
 
         def on_message(paho: Any, data: Any, message: Any) -> None:
             self._take_in(message, number)
 
-        paho.on_connect, paho.on_message = on_connect, on_message
+        def on_publish(paho: Any, data: Any, mid: int, reason: Any, properties: Any) -> None:
+            if self._forward_to is paho:
+                self._acknowledged(mid)
+            published(paho, data, mid, reason, properties)
+
+        paho.on_connect, paho.on_message, paho.on_publish = on_connect, on_message, on_publish
         return client
 
     def _take_in(self, message: Any, connection: int) -> None:
