@@ -27,10 +27,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-import numpy as np
-
-from engine.signals import EXPRESSION_SHAPE, HANDS_SHAPE, POSE_SHAPE, SMPLX_SHAPE, MotionFrame
+from engine.signals import MotionFrame
 from renderer.base import PREFERRED, SPARE, DeviceLost, Policy, Renderer
+from renderer.resting import resting_frame
 from stream.easel import Easel, OnShot
 from stream.lane import Lane, LaneHung
 from stream.lanes import Lanes
@@ -48,14 +47,6 @@ machine would send many twice: the real one comes after all."""
 ACTIVE_S = 1.0
 """After its last motion a signer is looked after for so long; then nobody watches it."""
 CLOSE_S = 5.0
-_RESTING = MotionFrame(
-    seq=0,
-    pts_ns=0,
-    pose=np.zeros(POSE_SHAPE, np.float32),
-    hands=np.zeros(HANDS_SHAPE, np.float32),
-    smplx=np.zeros(SMPLX_SHAPE, np.float32),
-    expression=np.zeros(EXPRESSION_SHAPE, np.float32),
-)
 
 
 class RenderThreads:
@@ -358,10 +349,11 @@ class RenderThreads:
 
 
 def _open(renderer: Renderer) -> None:
-    """Open and warm up: the first picture of a fresh context compiles its shaders."""
+    """Open and warm up: the first picture of a fresh context compiles its shaders. A video renderer is told
+    it as the picture before the first one that is seen, so it shows the signer at rest."""
     renderer.open()
     try:
-        renderer.render(_RESTING)
+        renderer.render(resting_frame())
     except Exception as error:
         _close(renderer)
         raise RuntimeError(f"the first picture failed: {error}") from error

@@ -2,7 +2,8 @@
 
 Enters: an avatar's name, or a picture of a person. Leaves: RGB of the model's size, and maps. Does not know
 networks. An avatar is drawn at rest in its own light, as in training. A person is looked for in a picture by
-MediaPipe (the `vision` extra) and cut out so that the shoulders lie where the avatar's do.
+MediaPipe (the `vision` extra) and cut out so that the shoulders lie where the avatar's do; that their hands
+are folded low, as the avatar's, is theirs to see to.
 """
 
 from __future__ import annotations
@@ -12,31 +13,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from engine.body import load_body
-from engine.choreography.rest import rest_expression, rest_pose
-from engine.signals import Motion, MotionFrame
 from renderer.avatar.config import AvatarConfig
 from renderer.avatar.framing import to_pixels
 from renderer.base import Bytes
 from renderer.diffusion.maps import draw_maps
+from renderer.resting import resting_frame, resting_motion
 
 LARGEST_PX = 8192
 LEAST_SHOULDERS = 0.05
 """Of the picture's width: whoever is smaller is nobody to copy."""
-
-
-def resting_motion() -> Motion:
-    """The pose of references: one frame, hands folded low."""
-    return load_body().motion(rest_pose()[None], rest_expression()[None], 25.0)
-
-
-def resting_frame() -> MotionFrame:
-    """The same as a frame."""
-    [frame] = resting_motion().frames()
-    return frame
 
 
 def reference_maps(size: int) -> Tensor:
@@ -68,8 +57,8 @@ def picture_reference(path: Path, size: int) -> Bytes:
         with Image.open(path) as opened:
             if max(opened.size) > LARGEST_PX:
                 raise ValueError(f"{path}: got {opened.size} pixels, expected at most {LARGEST_PX} a side")
-            picture = np.asarray(opened.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
+            picture = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))  # phones lie on their side
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable picture ({error}); give a PNG or a JPEG") from error
     left, right = shoulders(picture, path)
     return cut_out(picture, left, right, size)

@@ -25,9 +25,9 @@ from renderer.diffusion.reference import (
     avatar_reference,
     picture_reference,
     reference_maps,
-    resting_frame,
 )
 from renderer.diffusion.streaming import FrameStream, StreamState
+from renderer.resting import resting_frame
 
 log = logging.getLogger(__name__)
 WARM_UP_FRAMES = 2

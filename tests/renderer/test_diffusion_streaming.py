@@ -352,11 +352,24 @@ def test_a_person_is_cut_out_where_the_avatar_would_be(tmp_path, folder):
     straight = cut_out(large, *_avatar_shoulders(360), 64)
     assert np.abs(straight.astype(float) - expected).mean() < 6
     assert VideoRenderer(VideoConfig(folder, reference=path)).config.reference == path
+    lying = tmp_path / "lying.png"
+    turned = Image.fromarray(canvas).transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6  # "turn me clockwise", as phones say
+    turned.save(lying, exif=turned.getexif())
+    assert np.array_equal(picture_reference(lying, 64), found)
+
+
+def test_a_picture_too_large_to_look_at_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    path = tmp_path / "huge.png"
+    Image.fromarray(np.zeros((30, 30, 3), np.uint8)).save(path)
+    with pytest.raises(ValueError, match="not a readable picture"):
+        picture_reference(path, 64)
 
 
 def _avatar_shoulders(size):
     from engine.body import load_body
     from renderer.avatar.framing import to_pixels
-    from renderer.diffusion.reference import resting_motion
+    from renderer.resting import resting_motion
 
     return to_pixels(load_body().fk(resting_motion().smplx[0])[1][[16, 17]], size, size)

@@ -20,7 +20,7 @@ from engine.signals import Motion
 from engine.skeleton import mirror_expression, mirror_hands, mirror_pose, mirror_smplx
 from renderer.avatar import AvatarConfig, AvatarRenderer
 from renderer.base import Bytes
-from renderer.diffusion.reference import resting_motion
+from renderer.resting import resting_motion
 from trainer.renderer.looks import Look, Scene, scene
 
 HEADER = "pictures.json"
