@@ -15,6 +15,7 @@ from renderer.base import PREFERRED, VIDEO, Renderer
 from stream.choreographies import choose_choreography
 from stream.config import Config, SignerSettings
 from stream.glossers import choose_glosser
+from stream.label import Labelled
 from stream.performer import Cast
 from stream.renderers import choose_drawing
 from stream.word_tables import WordTables
@@ -54,11 +55,12 @@ def default_cast(config: Config) -> Cast:
         lexicon.close()
 
     def renderer(settings: SignerSettings) -> Renderer:
-        return drawing.first(look(settings))
+        drawn = drawing.first(look(settings))
+        return drawn if drawing.below is None else Labelled(drawn)
 
     def below(settings: SignerSettings) -> Renderer:
         assert drawing.below is not None
-        return drawing.below(look(settings))
+        return Labelled(drawing.below(look(settings)))  # as the one above: the label does not come and go
 
     return Cast(
         languages={code: language_info(code) for code in lexicon.languages()},

@@ -1,17 +1,20 @@
-"""The words "machine-generated signing" drawn into a picture: files leave the page that would have said so.
+"""The words "machine-generated signing" drawn into a picture: files leave the page that would have said so,
+and what looks like a video of a person says so wherever it is seen.
 
-Enters: a picture as RGBA or I420. Leaves: the same array with the label in its lower left corner.
-Does not know files or codecs.
+Enters: a picture as RGBA or I420. Leaves: the same array with the label in its lower left corner; a renderer
+that draws it. Does not know files or codecs.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from renderer.base import Bytes
+from engine.signals import MotionFrame
+from renderer.base import Bytes, Picture, Renderer
 
 TEXT = "Machine-generated signing"
 _MARGIN = 1 / 40
@@ -64,3 +67,15 @@ def label_i420(picture: Bytes) -> Bytes:
     for plane in np.split(labelled[height:].reshape(2, height // 2, width // 2), 2):
         plane[0, top // 2 : (top + rows) // 2, left // 2 : (left + columns) // 2] = 128
     return labelled
+
+
+class Labelled:
+    """A renderer whose picture says that it is machine-generated."""
+
+    def __init__(self, inner: Renderer) -> None:
+        self.inner = inner
+        self.open, self.close, self.rgba = inner.open, inner.close, inner.rgba
+
+    def render(self, motion: MotionFrame) -> Picture:
+        picture = self.inner.render(motion)
+        return replace(picture, i420=label_i420(picture.i420)) if picture.alpha is None else picture

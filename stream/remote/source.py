@@ -21,10 +21,10 @@ from aiohttp import web
 from engine.lexicon.languages import language_info
 from engine.signals import IDLE, MotionFrame
 from renderer.avatar import SIGNERS, AvatarConfig
-from renderer.base import PREFERRED, VIDEO, Picture, Renderer
+from renderer.base import PREFERRED, VIDEO, Renderer
 from stream.config import Config, SignerSettings
 from stream.errors import Refusal
-from stream.label import label_i420
+from stream.label import Labelled
 from stream.performer import Cast
 from stream.remote.link import Link
 from stream.remote.playout import MS, Playout
@@ -183,18 +183,6 @@ class RemoteScheduler:
         self.held += 1
         pts_ns = max(last.pts_ns + round(self._period_s * 1e9), now_ns - round(self._period_s * 1e9))
         return replace(last, pts_ns=pts_ns)
-
-
-class Labelled:
-    """A renderer whose picture says that it is machine-generated."""
-
-    def __init__(self, inner: Renderer) -> None:
-        self._inner = inner
-        self.open, self.close, self.rgba = inner.open, inner.close, inner.rgba
-
-    def render(self, motion: MotionFrame) -> Picture:
-        picture = self._inner.render(motion)
-        return replace(picture, i420=label_i420(picture.i420)) if picture.alpha is None else picture
 
 
 class RemoteSource:

@@ -142,7 +142,7 @@ async def test_the_real_one_gives_way_to_the_real_avatar_in_the_same_frame(folde
     try:
         async with stage:
             await stage.move(3)
-            assert isinstance(stage.faults.drawing().inner, VideoRenderer)
+            assert isinstance(stage.faults.drawing().inner.inner, VideoRenderer)
             before = stage.shots[-1].i420.astype(int)
             stage.faults.unopenable = True  # it does not come back while we look
             stage.faults.kill()
@@ -150,7 +150,7 @@ async def test_the_real_one_gives_way_to_the_real_avatar_in_the_same_frame(folde
             first = stage.shots[-1].i420.astype(int)
             await stage.move(8)
             avatar = stage.shots[-1].i420.astype(int)
-            assert isinstance(stage.below.drawing().inner, SharedRenderer)
+            assert isinstance(stage.below.drawing().inner.inner, SharedRenderer)
             assert first.shape == before.shape == (144, 96)
             jump = np.abs(avatar - before).mean()
             assert jump > 10, "an untrained model's picture is nothing like the avatar's"
@@ -240,6 +240,18 @@ def test_kiosks_and_far_signers_are_drawn_by_whom_they_ask_for(folder):
     assert np.array_equal(drawn[0], label_i420(drawn[2])), "the video renderer's own, labelled"
     assert not np.array_equal(drawn[0], drawn[1])
     assert np.array_equal(label_i420(drawn[1]), drawn[1]), "the avatar's bears it too"
+
+
+def test_what_looks_like_a_video_of_a_person_says_what_it_is_wherever_it_is_seen(folder):
+    config = Config(width=96, height=96, video=VideoSettings("diffusion", folder, device="cpu"))
+    cast, settings = default_cast(config), SignerSettings("main", avatar="mira")
+    with contextlib.ExitStack() as stack:
+        stack.callback(cast.close)
+        for one in (cast.renderer(settings), cast.fallback(settings)):
+            one.open()
+            stack.callback(one.close)
+            picture = one.render(frame()).i420
+            assert np.array_equal(label_i420(picture), picture)
 
 
 def video_of(folder):
