@@ -11,6 +11,7 @@ import torch
 
 from engine.retarget import Recording
 from engine.retarget.recording import BODY_POINTS
+from engine.skeleton import FACE
 from renderer.diffusion.config import SIZES
 from renderer.diffusion.denoiser import Denoiser
 from renderer.diffusion.maps import draw_maps, hand_points_seen
@@ -26,7 +27,7 @@ from trainer.renderer.evaluation import figures as figures_of
 from trainer.renderer.footage import Footage
 from trainer.renderer.looks import PLAIN, looks, scene
 from trainer.renderer.losses import hand_weight, noise_levels, own_previous, predictor, snr_weight
-from trainer.renderer.material import served, signers_of, split
+from trainer.renderer.material import served, signers_of, spelled_motions, split
 from trainer.renderer.measures import flicker, identity_distances, read_hands, trend
 from trainer.renderer.styles import restyled
 from trainer.renderer.training import RendererTraining, TeacherTask, train
@@ -56,6 +57,29 @@ def test_signers_differ_and_those_held_out_are_not_trained_on():
     learned, held = split(motions)
     assert len(learned) + len(held) == len(motions)
     assert not {id(m) for m in learned} & {id(m) for m in held}
+
+
+def test_words_are_of_letters_that_are_not_held_out_with_what_lies_around_them():
+    """Held-out recordings would otherwise be learned from within words."""
+    from engine.lexicon import Lexicon
+
+    lexicon = Lexicon.default()
+    alphabet = lexicon.alphabet("ase")
+    _, held = split(list(dict.fromkeys(alphabet.values())))
+    seen = []
+    original = Lexicon.motion
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Lexicon, "motion", lambda self, clip: seen.append(clip) or original(self, clip))
+            motions = spelled_motions(["ase"], 12, seed=3)
+    finally:
+        lexicon.close()
+    assert len(motions) == 12
+    assert len(set(seen)) > 8
+    assert not set(seen) & set(held)
+    blink = FACE["eyeBlinkLeft"]
+    assert max(m.expression[:, blink].max() for m in motions) > 0.8, "somebody blinks"
+    assert [len(m.pose) for m in motions] == [len(m.pose) for m in spelled_motions(["ase"], 12, seed=3)]
 
 
 def test_looks_and_scenes_change_the_pictures_they_should():

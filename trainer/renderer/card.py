@@ -36,9 +36,11 @@ def write_card(
   Pictures drawn by the avatar come from CC0 MakeHuman data and recordings under MIT; for pictures
   of people, the licence and the consent are those you have.
 - **Hardware and time**: {hardware}, {_seconds(folder)} s.
-- **At the end**: {told}. As it is served: `handstream eval renderer --model {folder.name}`.
-- **Limits**: it draws what it saw: one framing, one person, from the front. Hands of small models
-  cannot be read. It is no interpreter, and what it draws did not happen.
+- **At the end**: {told} (psnr: told the true picture before). As it is served:
+  `handstream eval renderer --model {folder.name}`.
+- **Limits**: it draws what it saw: one framing, one person, from the front. Whether its hands can
+  be read: `python -m tests.legibility --renderer-model {folder.name}`. It is no interpreter, and what it
+  draws did not happen.
 - **Consent**: do not draw a person who has not agreed to it. Everything it makes is
   machine-generated and must say so.
 """

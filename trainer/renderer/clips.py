@@ -140,11 +140,12 @@ def avatar_clips(
     signers: Sequence[Look],
     seed: int = 0,
     plain: float = 0.4,
+    first: int = 0,
 ) -> Iterator[PictureClip]:
-    """So many clips: the signers in turn, windows of the motions, each in a light and place of its own, but a
-    share `plain` in the avatar's."""
+    """So many clips, numbered from `first`: the signers in turn, windows of the motions, each in a light and
+    place of its own, but a share `plain` in the avatar's."""
     with Studio(size) as studio:
-        for number, motion in enumerate(windows(motions, count, frames, seed)):
+        for number, motion in enumerate(windows(motions, count, frames, seed), first):
             look, lit = signers[number % len(signers)], scene(seed * 100_003 + number, size, plain)
             yield studio.clip(f"{look.name}-{number:05d}", motion, look, lit)
 

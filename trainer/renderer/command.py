@@ -73,6 +73,7 @@ def material_of(args: argparse.Namespace, size: int, config: PictureTraining) ->
             args.seed or 0,
             args.language,
             plain=config.plain,
+            spelled=config.spelled,
         )
     given = [clip for folder in args.data for clip in open_clips(folder, size)]
     held = given[5::10] or given[-1:]

@@ -5,16 +5,23 @@ Enters: numbers. Leaves: clips to learn from, and clips of letters and of signer
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+from engine.lexicon import Lexicon
 from engine.signals import Motion
+from trainer.data.compositions import Composer, CompositionConfig
 from trainer.renderer.clips import PictureClip, Studio, alphabet_motions, avatar_clips, windows
 from trainer.renderer.looks import PLAIN, Look, looks
 
 EVERY = 8
 """One recording of so many is held out."""
 HELD_OUT_SIGNERS = 3
+MOST_WORDS = 150
+"""That are made up; each gives several clips."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +34,41 @@ class Material:
     new_signers: list[PictureClip]
 
 
-def split(motions: Sequence[Motion]) -> tuple[list[Motion], list[Motion]]:
-    """To learn from, and held out. Raises ValueError for fewer than two recordings."""
+def split(motions: Sequence[T]) -> tuple[list[T], list[T]]:
+    """Recordings (or their names) to learn from, and held out. Raises ValueError for fewer than two."""
     if len(motions) < 2:
         raise ValueError(f"renderer: got {len(motions)} recordings, expected at least two")
     held = motions[EVERY // 2 :: EVERY] or motions[-1:]
     return [m for m in motions if not any(m is h for h in held)], list(held)
+
+
+def spelled_motions(languages: Sequence[str], count: int, seed: int) -> list[Motion]:
+    """So many made-up words, of letters that are not held out, with what lies around them when they are
+    signed: transitions, rest, breath and blinks."""
+    rng = random.Random(seed)
+    lexicon = Lexicon.default()
+    try:
+        known = list(languages) or sorted(lexicon.languages())
+        _, held = split(list(dict.fromkeys(c for one in known for c in lexicon.alphabet(one).values())))
+        letters = {
+            one: [
+                letter
+                for letter, clip in lexicon.alphabet(one).items()
+                if clip not in held and len(letter) == 1
+            ]
+            for one in known
+        }
+        composers = {
+            one: Composer(lexicon, CompositionConfig(one, seed, idle=True)) for one in known if letters[one]
+        }
+        made = []
+        for number in range(count):
+            language, composer = rng.choice(list(composers.items()))
+            word = "".join(rng.choices(letters[language], k=rng.randint(2, 5)))
+            made.append(composer.spell(word, name=f"{language}/{number}").motion)
+        return made
+    finally:
+        lexicon.close()
 
 
 def signers_of(count: int) -> tuple[list[Look], list[Look]]:
@@ -61,13 +97,19 @@ def avatar_material(
     languages: Sequence[str] = (),
     held: int = 12,
     plain: float = 0.4,
+    spelled: float = 0.0,
 ) -> Material:
-    """Drawn by the avatar. languages: whose alphabets (none: all). held: how many clips of each kind. plain:
-    share of clips to learn from that are in the avatar's own light and place."""
+    """Drawn by the avatar. languages: whose alphabets (none: all). held: how many clips of each kind. plain,
+    spelled: shares of the clips to learn from that are in the avatar's own light and place, and of words."""
     motions, kept_back = split(alphabet_motions(languages))
     seen, unseen = signers_of(signers)
+    of_words = round(clips * spelled)
+    train = list(avatar_clips(motions, clips - of_words, frames, size, seen, seed, plain))
+    if of_words:
+        words = spelled_motions(languages, min(of_words, MOST_WORDS), seed)
+        train += avatar_clips(words, of_words, frames, size, seen, seed + 1, plain, len(train))
     return Material(
-        list(avatar_clips(motions, clips, frames, size, seen, seed, plain)),
+        train,
         served(kept_back, held, frames, size, seen),
         served(kept_back, held, frames, size, unseen),
     )

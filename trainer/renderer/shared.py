@@ -35,7 +35,7 @@ LOOKED_AT = 24
 @dataclass(frozen=True)
 class PictureTraining:
     """Settings of both. signers, clips, frames (of a clip): drawn by the avatar where no pictures are given,
-    a share `plain` in its own light and place. steps: batches an epoch of `loop`. adversarial: lambda of eq.
+    a share `plain` in its own light and place, a share `spelled` of words with what lies around them. steps: batches an epoch of `loop`. adversarial: lambda of eq.
     11. hands: how much more a hand's middle counts than the rest. shuffle: share of maps of another frame.
     rollout: share of batches whose previous picture is the model's own. blur: most noise that is added to
     the previous picture (of pictures -1..1), so that it is no more believed than it deserves. styled: share
@@ -46,6 +46,7 @@ class PictureTraining:
     clips: int = 480
     frames: int = 8
     plain: float = 0.4
+    spelled: float = 0.25
     batch: int = 8
     steps: int = 100
     adversarial: float = 0.01
@@ -64,7 +65,7 @@ class PictureTraining:
                 raise ValueError(f"{kind}.{name}: got {getattr(self, name)}, expected at least 1")
         if self.frames < 2:
             raise ValueError(f"{kind}.frames: got {self.frames}, expected at least 2: one has no previous")
-        for name in ("shuffle", "rollout", "plain", "styled"):
+        for name in ("shuffle", "rollout", "plain", "spelled", "styled"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{kind}.{name}: got {getattr(self, name)}, expected 0..1")
         for name in ("adversarial", "hands", "blur"):
