@@ -35,11 +35,12 @@ LOOKED_AT = 24
 @dataclass(frozen=True)
 class PictureTraining:
     """Settings of both. signers, clips, frames (of a clip): drawn by the avatar where no pictures are given,
-    a share `plain` in its own light and place, a share `spelled` of words with what lies around them. steps: batches an epoch of `loop`. adversarial: lambda of eq.
-    11. hands: how much more a hand's middle counts than the rest. shuffle: share of maps of another frame.
-    rollout: share of batches whose previous picture is the model's own. blur: most noise that is added to
-    the previous picture (of pictures -1..1), so that it is no more believed than it deserves. styled: share
-    of examples of any style, the rest is natural. half: the weights are saved as float16.
+    a share `plain` in its own light and place, a share `spelled` of words with what lies around them. steps:
+    batches an epoch of `loop`. adversarial: lambda of eq. 11. hands: how much more a hand's middle counts
+    than the rest. shuffle: share of maps of another frame. rollout: share of batches whose previous picture
+    is the model's own. blur: most noise that is added to the previous picture (of pictures -1..1), so that it
+    is no more believed than it deserves. styled: share of examples of any style, the rest is natural. half:
+    the weights are saved as float16.
     """
 
     signers: int = 24
