@@ -9,7 +9,7 @@ import argparse
 import importlib.util
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.signals import MotionFrame
@@ -76,6 +76,8 @@ def choose_drawing(settings: VideoSettings, live: bool) -> Drawing:
     """
     if settings.renderer == "avatar" or settings.model is None:
         return Drawing(_avatar)
+    if not live:  # into a file: nothing is gained by pictures that come later, and the last would not come
+        settings = replace(settings, mode="direct")
     look = AvatarConfig(next(iter(SIGNERS)))
     from renderer.diffusion.renderer import VideoRenderer
 

@@ -271,6 +271,9 @@ def test_a_file_is_finished_by_the_avatar_where_the_video_renderer_cannot(folder
             one.open()
             stack.callback(one.close)
         assert np.array_equal(renderer.render(frame()).i420, avatar.render(frame()).i420)
+    streamed = VideoSettings("diffusion", folder, device="cpu", steps=4, mode="stream")
+    assert choose_drawing(streamed, live=True).first(look).config.mode == "stream"
+    assert choose_drawing(streamed, live=False).first(look).config.mode == "direct", "no picture is left over"
     transparent = AvatarConfig("mira", 64, 64, "transparent")
     drawing = choose_drawing(VideoSettings("diffusion", folder, device="cpu"), live=True)
     assert isinstance(drawing.first(transparent), SharedRenderer)
