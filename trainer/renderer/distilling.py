@@ -86,7 +86,7 @@ class StudentTask(PictureTask):
         previous = own_previous(student, examples, previous, before, c.blur)
         noise = torch.randn_like(picture)
         number = torch.randint(1, c.intervals + 1, (len(picture),), device=picture.device)
-        number = torch.where(torch.rand_like(noise[:, 0, 0, 0]) < 0.2, c.intervals, number)
+        number = torch.where(torch.rand_like(noise[:, 0, 0, 0]) < c.terminal, c.intervals, number)
         sigma, lower = (torch.sin(math.pi / 2 * n / c.intervals) for n in (number, number - 1))
         x = noised(picture, noise, sigma)
         v = predictor(student, examples, previous, examples.known)(x, sigma)

@@ -37,7 +37,8 @@ class PictureTraining:
     """Settings of both. signers, clips, frames (of a clip): drawn by the avatar where no pictures are given,
     a share `plain` in its own light and place, a share `spelled` of words with what lies around them. steps:
     batches an epoch of `loop`. adversarial: lambda of eq. 11. hands: how much more a hand's middle counts
-    than the rest. shuffle: share of maps of another frame. rollout: share of batches whose previous picture
+    than the rest. terminal: share of examples that are noise alone, where every picture served begins.
+    shuffle: share of maps of another frame. rollout: share of batches whose previous picture
     is the model's own. blur: most noise that is added to the previous picture (of pictures -1..1), so that it
     is no more believed than it deserves. styled: share of examples of any style, the rest is natural. half:
     the weights are saved as float16.
@@ -52,6 +53,7 @@ class PictureTraining:
     steps: int = 100
     adversarial: float = 0.01
     hands: float = 4.0
+    terminal: float = 0.2
     shuffle: float = 0.05
     rollout: float = 0.3
     blur: float = 0.0
@@ -66,7 +68,7 @@ class PictureTraining:
                 raise ValueError(f"{kind}.{name}: got {getattr(self, name)}, expected at least 1")
         if self.frames < 2:
             raise ValueError(f"{kind}.frames: got {self.frames}, expected at least 2: one has no previous")
-        for name in ("shuffle", "rollout", "plain", "spelled", "styled"):
+        for name in ("terminal", "shuffle", "rollout", "plain", "spelled", "styled"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{kind}.{name}: got {getattr(self, name)}, expected 0..1")
         for name in ("adversarial", "hands", "blur"):

@@ -26,12 +26,10 @@ from trainer.renderer.shared import PictureTask, PictureTraining, run
 
 @dataclass(frozen=True)
 class RendererTraining(PictureTraining):
-    """One training of a teacher. size: of SIZES. gamma: of min-SNR. terminal: share of examples of noise
-    alone. sampler_steps: it is served with."""
+    """One training of a teacher. size: of SIZES. gamma: of min-SNR. sampler_steps: it is served with."""
 
     size: str = "tiny"
     gamma: float = 5.0
-    terminal: float = 0.2
     sampler_steps: int = 8
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
@@ -43,8 +41,6 @@ class RendererTraining(PictureTraining):
         super().__post_init__()
         if self.size not in SIZES:
             raise ValueError(f"RendererTraining.size: got {self.size!r}, expected one of {', '.join(SIZES)}")
-        if not 0 <= self.terminal <= 1:
-            raise ValueError(f"RendererTraining.terminal: got {self.terminal}, expected 0..1")
         if self.sampler_steps < 1 or self.gamma < 1:
             raise ValueError(
                 f"RendererTraining: got sampler_steps={self.sampler_steps}, gamma={self.gamma}; expected >= 1"
