@@ -19,6 +19,8 @@ from trainer.metrics.pictures import Pictures, fid, psnr, ssim
 from trainer.renderer.clips import PictureClip
 from trainer.renderer.measures import flicker, hand_psnr, identity_distances, read_hands, trend
 
+HANDS_LOOKED = 240
+"""Pictures at most in which MediaPipe looks for hands."""
 FID_LEAST = 64
 """Fewer pictures than features: the distance of two clouds would be of their noise."""
 
@@ -75,7 +77,7 @@ def figures(
     if len(ours) >= FID_LEAST:
         told["fid"] = fid(ours, theirs)
     if hands:
-        some = slice(0, None, max(1, len(ours) // 40))
+        some = slice(0, None, -(-len(ours) // HANDS_LOOKED))
         where = np.concatenate([hand_points_seen(clip.motion, clip.size) / clip.size for clip in clips])
         reading = read_hands(ours[some], theirs[some], where[some])
         told |= {

@@ -18,8 +18,8 @@ from trainer.metrics.pictures import Pictures, random_features
 Array = npt.NDArray[np.float64]
 EYE_PX = 512
 """Pictures are enlarged to this before MediaPipe looks: it finds no hands in small ones."""
-SAME_HAND = 2.0
-"""Palms: landmarks further off than this are of something else."""
+SAME_HAND = 1.0
+"""Palms: landmarks further off than this on average are of something else, mostly of the other hand."""
 STILL = 2
 """A place whose true picture changes by no more than so many of 255 levels is still."""
 HEAD = ((0.02, 0.38), (0.33, 0.67))
