@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from aiortc import RTCIceServer
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
+from renderer.diffusion import SHIPPED
 from stream.encoder import Codec
 
 Background = Literal["plain", "green", "transparent"]
@@ -64,9 +65,10 @@ class SignerSettings:
 @dataclass(frozen=True, slots=True)
 class VideoSettings:
     """Who draws. renderer: `auto` (the video renderer where a model is given and a GPU is there),
-    `diffusion` (also without a GPU), `avatar`. model: its folder. style, steps, mode, backend, device: as
-    `renderer.diffusion.VideoConfig` has them, which checks them. reference: a picture of a person who is to
-    be drawn instead of the signer's avatar.
+    `diffusion` (also without a GPU), `avatar`. model: its folder; `diffusion` has the shipped one without,
+    `auto` does not: the avatar shows hands better than its 96 pixels do. style, steps, mode, backend, device:
+    as `renderer.diffusion.VideoConfig` has them, which checks them. reference: a picture of a person who is
+    to be drawn instead of the signer's avatar.
     """
 
     renderer: RendererName = "auto"
@@ -82,13 +84,11 @@ class VideoSettings:
         if self.renderer not in RENDERERS:
             raise ValueError(f"renderer: got {self.renderer!r}, expected one of {', '.join(RENDERERS)}")
         if self.renderer == "diffusion" and self.model is None:
-            raise ValueError(
-                "--renderer diffusion: got no model and none is shipped; give --renderer-model FOLDER, made "
-                "by `handstream train renderer` and `train distill` (docs/video-renderer.md)"
-            )
+            object.__setattr__(self, "model", SHIPPED)
         if self.model is None and (self.style != "natural" or self.reference is not None):
             raise ValueError(
-                "--style, --reference: only the video renderer has them; give --renderer-model FOLDER too"
+                "--style, --reference: only the video renderer has them; give --renderer diffusion or "
+                "--renderer-model FOLDER too"
             )
 
 

@@ -39,7 +39,8 @@ def add_renderer_arguments(parser: argparse.ArgumentParser) -> None:
                         help="who draws; auto: the video renderer where a model and a GPU are there, "
                         "with the avatar below it; see docs/video-renderer.md")  # fmt: skip
     parser.add_argument("--renderer-model", type=Path, metavar="FOLDER",
-                        help="made by `handstream train renderer` and `train distill`")  # fmt: skip
+                        help="made by `handstream train renderer` and `train distill`; "
+                        "--renderer diffusion has a small one without")  # fmt: skip
     parser.add_argument("--style", default=default.style, metavar="STYLE",
                         help=f"of the video renderer: {', '.join(STYLES)}")  # fmt: skip
     parser.add_argument("--reference", type=Path, metavar="PICTURE",

@@ -3,6 +3,6 @@
 Importing this imports no torch; `renderer.diffusion.renderer` does.
 """
 
-from renderer.diffusion.config import BACKENDS, MODES, STYLES, VideoConfig
+from renderer.diffusion.config import BACKENDS, MODES, SHIPPED, STYLES, VideoConfig
 
-__all__ = ["BACKENDS", "MODES", "STYLES", "VideoConfig"]
+__all__ = ["BACKENDS", "MODES", "SHIPPED", "STYLES", "VideoConfig"]

@@ -17,6 +17,8 @@ BACKENDS: Final = ("auto", "eager", "compile", "graphs", "tensorrt")
 MODES: Final = ("direct", "stream")
 PRECISIONS: Final = ("auto", "float32", "bfloat16", "float16")
 MOST_STEPS: Final = 64
+SHIPPED: Final = Path(__file__).parent / "models" / "small"
+"""The model that comes with Handstream; its card is beside it."""
 
 
 @dataclass(frozen=True, slots=True)

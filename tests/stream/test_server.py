@@ -310,10 +310,12 @@ async def test_run_serves_until_it_is_told_to_stop():
     address = await asyncio.wait_for(ready, 60)
     async with aiohttp.ClientSession(address) as http:
         await ask(http, "GET", "/healthz", 200)
+    assert gc.get_freeze_count() > 10_000, "collections need not look through what is there from the start"
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(running, 60)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(address.rstrip("/").rsplit(":", 1)[1]))) != 0
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.parametrize(

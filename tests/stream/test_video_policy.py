@@ -198,7 +198,7 @@ def test_who_draws_follows_from_what_is_there(folder, caplog):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [({"renderer": "oil"}, "expected one of auto, diffusion, avatar"),
-     ({"renderer": "diffusion"}, "none is shipped"), ({"style": "ink"}, "only the video renderer")],
+     ({"style": "ink"}, "only the video renderer")],
 )  # fmt: skip
 def test_settings_that_contradict_each_other(settings, message):
     with pytest.raises(ValueError, match=message):
