@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from renderer.avatar import AvatarConfig
 from renderer.base import VIDEO
+from renderer.diffusion import SHIPPED
 from renderer.diffusion.config import DenoiserConfig, VideoConfig
 from renderer.diffusion.denoiser import Denoiser
 from renderer.diffusion.model import VideoModel
@@ -205,6 +207,16 @@ def test_settings_that_contradict_each_other(settings, message):
         VideoSettings(**settings)
 
 
+def test_a_model_is_shipped_and_drawn_only_where_it_is_asked_for():
+    """Of 96 pixels: `auto` prefers the avatar, whose hands are easier to read."""
+    assert VideoSettings("diffusion").model == VideoSettings("diffusion", style="ink").model == SHIPPED
+    assert VideoSettings().model is None
+    look = AvatarConfig("mira", 96, 96)
+    renderer = choose_drawing(VideoSettings("diffusion", device="cpu"), live=True).first(look)
+    assert isinstance(renderer, VideoRenderer)
+    assert not isinstance(choose_drawing(VideoSettings(), live=True).first(look), VideoRenderer)
+
+
 def test_a_wrong_model_or_style_is_told_before_anybody_is_on_air(folder, tmp_path, capsys):
     for wrong, message in (
         (["--renderer-model", str(tmp_path)], "expected a folder with"),
@@ -260,8 +272,6 @@ def video_of(folder):
 
 def test_a_file_is_finished_by_the_avatar_where_the_video_renderer_cannot(folder, tmp_path):
     """No device at all; and a look that it does not draw."""
-    from renderer.avatar import AvatarConfig
-
     look = AvatarConfig("mira", 64, 64)
     video = VideoSettings("diffusion", folder, device="cuda:99")
     renderer = file_renderer(choose_drawing(video, live=False), look)

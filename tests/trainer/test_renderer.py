@@ -430,6 +430,21 @@ def test_what_was_trained_is_served(school):
     assert error < grey
 
 
+def test_the_shipped_model_draws_held_out_letters_of_its_signers():
+    """Issue figures: SSIM .90, PSNR 24 dB; `handstream eval renderer` has them of more pictures."""
+    from renderer.diffusion import SHIPPED
+
+    model = VideoModel.open(SHIPPED)
+    assert model.kind == "student"
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 60e6
+    assert "consent" in (SHIPPED / "README.md").read_text().lower()
+    _, held = split(alphabet_motions())
+    clips = served(held, 6, 4, model.config.size, signers_of(12)[0])
+    found, _ = figures_of(Sampled("shipped", model, model.steps), clips, False)
+    assert found["ssim"] >= 0.9
+    assert found["psnr"] >= 24
+
+
 def test_distilling_needs_the_teachers_size(school, clips):
     teacher = VideoModel.open(school / "teacher")
     small = dataclasses.replace(
