@@ -204,7 +204,7 @@ class Link:
         try:
             while True:
                 self._forward()
-                await asyncio.sleep(TIMEOUT_S / 10)
+                await asyncio.sleep(TIMEOUT_S / 4)
                 _, sent_s = next(iter(self._ahead.values()), (None, math.inf))
                 if time.monotonic() - sent_s > TIMEOUT_S:
                     raise aiomqtt.MqttError("it does not acknowledge what is published")
