@@ -20,7 +20,11 @@ from pathlib import Path
 
 GL_TIMEOUT_S = 60
 LOW_DISK_MB = 200
-_MODELS = {"cogeneration": "--choreography cogeneration", "corrector": "correction of generated motion"}
+_MODELS = {
+    "cogeneration": "--choreography cogeneration",
+    "corrector": "correction of generated motion",
+    "video": "--renderer diffusion without a model of one's own",
+}
 
 
 @dataclass(frozen=True)
@@ -134,12 +138,13 @@ def check_models() -> Finding:
     """The shipped models; without them signs still come from recordings and words from rules."""
     import engine
     from engine.checkpoint import open_checkpoint
+    from renderer.diffusion import SHIPPED
 
     folder = Path(engine.__file__).parent / "models"
     present, troubles = [], []
     for name, use in _MODELS.items():
         try:
-            open_checkpoint(folder / name)
+            open_checkpoint(SHIPPED if name == "video" else folder / name)
         except ValueError as error:
             troubles.append(f"no {use} ({error})")
         else:

@@ -17,8 +17,9 @@ from engine.signals import MotionFrame
 from renderer.base import Bytes, Picture, Renderer
 
 TEXT = "Machine-generated signing"
-_MARGIN = 1 / 40
-_HEIGHT = 1 / 30
+_MARGIN = 1 / 128
+_HEIGHT = 1 / 32
+"""So that at rest no finger is behind the panel."""
 _PANEL, _INK = 24, 235
 
 

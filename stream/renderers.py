@@ -90,6 +90,9 @@ def choose_drawing(settings: VideoSettings, live: bool) -> Drawing:
         log.warning("the avatar draws: %s", reason)
         return Drawing(_avatar, reason=reason)
 
+    if live and not _has_gpu():
+        log.warning("there is no GPU: the avatar draws wherever the video renderer is late (GET /stats)")
+
     def first(look: AvatarConfig) -> Renderer:
         if look.background != "plain" or look.width != look.height:
             log.warning(

@@ -101,7 +101,11 @@ def test_a_soak_that_grows_is_told_as_missed():
     diary.missed, diary.missed_before = [0, 2], [0, 0]
     same = {"tasks": 3.0, "threads": 5.0, "files": 20.0}
     outcome = soak.told(args, diary, same, same, same | {"threads": 6.0}, 0.0, 0)
-    assert [reached for _, reached in outcome.reached.values()] == [False, False, False, False, True]
+    assert [reached for _, reached in outcome.reached.values()] == [False, False, False, True, False]
+    assert "memory" in list(outcome.reached)[-1]
+    args.minutes = 2.0
+    brief = soak.told(args, diary, same, same, same, 0.0, 0)
+    assert not any("memory" in goal for goal in brief.reached), "two minutes are all warming up"
     assert outcome.figures["delay_ms_per_minute"] == pytest.approx(2)
 
 
