@@ -32,8 +32,11 @@ MOST_FRAMES = 1
 HEALS_S = 90.0
 
 
-class StandIn(StampedServer):
-    """A server whose preferred renderer is the avatar, under the video renderer's policy."""
+class UnderPolicy(StampedServer):
+    """A server whose preferred renderer (the avatar, where no model is given) is under the video renderer's
+    policy, but for the blend: the first two of its pictures still bear the stamp of the one they come from,
+    and would count as none.
+    """
 
     command = (
         "-c",
@@ -41,7 +44,8 @@ class StandIn(StampedServer):
         "from renderer.base import VIDEO\n"
         "from stream.bench import target\n"
         "made = target.under_test\n"
-        "target.under_test = lambda *of: dataclasses.replace(made(*of), preferred=VIDEO)\n"
+        "policy = dataclasses.replace(VIDEO, dissolve_frames=0)\n"
+        "target.under_test = lambda *of: dataclasses.replace(made(*of), preferred=policy)\n"
         "raise SystemExit(target.main())\n",
     )
 
@@ -58,7 +62,7 @@ def main() -> int:
     if args.model is not None:
         options += ["--renderer", "diffusion", "--renderer-model", str(args.model), "--renderer-steps", "1"]
         options += ["--renderer-backend", args.backend]
-    with (StampedServer if args.model is not None else StandIn)(*options) as server:
+    with UnderPolicy(*options) as server:
         server.until_ready()
         rows, ladder = asyncio.run(measure(server.url, server.fault, args))
     worst = {name: max(row["frames"] for row in rows if row["fault"] == name) for name in FAULTS}
