@@ -239,7 +239,7 @@ def test_interruption_also_stops_what_is_not_yet_warm(running: Scheduler) -> Non
     said = running.say("a", caption("G", 2)).result(20)
     until(lambda: any(f.gloss == said.glosses[0][0] for f in frames))
     until(lambda: signer.pending == 0)
-    assert {f.gloss for f in frames} == {IDLE, said.glosses[0][0]}
+    assert {f.gloss for f in frames} - {IDLE} == {said.glosses[0][0]}  # it may begin before a tick at rest
 
 
 def test_nobody_waits_to_be_understood_while_clips_load(running: Scheduler) -> None:
